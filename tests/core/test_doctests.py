@@ -10,6 +10,7 @@ import mlengine.core
 
 WITH_EXAMPLES = {
     "mlengine.core.actions.adjustment",
+    "mlengine.core.bars.intervals",
     "mlengine.core.bars.symbols",
     "mlengine.core.boosting.early_stopping",
     "mlengine.core.features.kernels",

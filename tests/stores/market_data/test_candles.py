@@ -129,6 +129,70 @@ def test_a_candle_of_another_ticker_and_an_answer_with_an_error_are_refused():
         parse_candles({"error": "limit", "candles": [CANDLE]}, symbol="AAA", interval="1d")
 
 
+@pytest.mark.parametrize(
+    ("asked", "stated"),
+    [
+        ("BTC/USDT", "BTCUSDT"),
+        ("BTC-USD", "btc/usd"),
+        ("EURUSD", "EUR/USD"),
+        ("BRK.B", "BRK-B"),
+        ("BRK.B", " brk b "),
+        ("7203", 7203),
+    ],
+)
+def test_a_symbol_may_be_written_otherwise(asked, stated):
+    answer = {"symbol": stated, "candles": [{**CANDLE, "ticker": stated}]}
+    assert parse_candles(answer, symbol=asked, interval="1d")["symbol"].to_list() == [asked]
+
+
+@pytest.mark.parametrize(
+    ("asked", "stated"),
+    [
+        ("AB.TO", "ABTO"),
+        ("BRK.B", "BRKB"),
+        ("BRK.B", "BRK.A"),
+        ("AAA", "AA-A"),
+        ("BTC/USD", "BTCUSDT"),
+        ("AAA", ["AAA"]),
+        ("1", True),
+    ],
+)
+def test_another_symbol_is_none_that_is_written_otherwise(asked, stated):
+    with pytest.raises(UpstreamInvalid, match="another symbol than asked"):
+        parse_candles({"symbol": stated, "candles": [CANDLE]}, symbol=asked, interval="1d")
+
+
+@pytest.mark.parametrize(
+    ("interval", "stated"),
+    [
+        *(("1d", each) for each in ("1D", "D", "1Day", "daily", "24h", "P1D", 1440, "86400")),
+        *(("1h", each) for each in ("60m", "1Hour", "PT1H", "hourly", "60min", 60, 3600)),
+        *(("5m", each) for each in ("5Min", "5 minutes", "PT5M", "300")),
+        ("1w", "1wk"),
+    ],
+)
+def test_an_interval_may_be_written_otherwise(interval, stated):
+    answer = {"interval": stated, "candles": [CANDLE]}
+    assert parse_candles(answer, symbol="AAA", interval=interval).height == 1
+
+
+@pytest.mark.parametrize(
+    ("interval", "stated"),
+    [
+        ("1m", "1M"),
+        ("1m", "M"),
+        ("1d", "1h"),
+        ("1d", "1mo"),
+        ("1h", "30m"),
+        ("1d", "raw"),
+        ("1w", 5),
+    ],
+)
+def test_another_interval_is_none_that_is_written_otherwise(interval, stated):
+    with pytest.raises(UpstreamInvalid, match="another interval than asked"):
+        parse_candles({"interval": stated, "candles": [CANDLE]}, symbol="AAA", interval=interval)
+
+
 @pytest.mark.parametrize("start", ["timestamp", "interval_start", "time", "datetime"])
 def test_every_alias_is_understood(start):
     long = {
@@ -218,7 +282,8 @@ def test_an_unreadable_or_missing_number_is_null_for_the_verdict():
         ([{**CANDLE, "close_time": "soon"}], "not one candle has a readable timestamp"),
         ({"symbol": "BBB", "candles": []}, "another symbol"),
         ({"interval": "1h", "candles": []}, "another interval"),
-        ({"interval": "1D", "candles": []}, "another interval"),
+        ({"interval": "1M", "candles": []}, "another interval"),
+        ({"interval": "2d", "candles": []}, "another interval"),
         ([{**CANDLE, "symbol": "BBB"}], "another symbol"),
         ([{**CANDLE, "interval": "1h"}], "another interval"),
     ],

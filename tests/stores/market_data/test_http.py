@@ -140,7 +140,7 @@ def test_without_retries_one_fault_is_enough(upstream):
     assert len(upstream.requests) == 1
 
 
-@pytest.mark.parametrize("status", [204, 301, 302, 400, 401, 403, 418])
+@pytest.mark.parametrize("status", [206, 301, 302, 400, 401, 403, 418])
 def test_other_statuses_are_not_tried_again(upstream, status):
     upstream.always = Fault(status=status, headers={"Location": f"{upstream.url}/elsewhere"})
     with pytest.raises(UpstreamInvalid, match=f"status {status}"):
@@ -397,6 +397,14 @@ def test_where_a_symbol_begins_is_asked_for_once(upstream):
     assert len(upstream.requests) == 4
     market.candles("AAA", "1d", start=START - 10 * DAY, end=START + 30 * DAY)
     assert len(upstream.requests) == 6
+
+
+def test_no_content_is_a_range_without_candles(upstream):
+    upstream.page_limit = 10
+    upstream.fail(Fault(), Fault(status=204, body=b""))
+    assert ask(upstream).height == 10
+    upstream.fail(Fault(status=204, body=b""))
+    assert ask(upstream).is_empty()
 
 
 def test_a_symbol_that_is_gone_between_two_pages_has_no_more(upstream):

@@ -338,10 +338,10 @@ def test_what_can_not_be_mistaken_needs_no_setting(name: str) -> None:
 
 
 def test_an_answer_may_state_the_interval_in_the_words_of_its_service() -> None:
-    shape = ServiceShape(intervals={"1d": "1D"})
-    payload = {"interval": "1D", "candles": [{"time": "2024-01-02", "close": 1}]}
+    shape = ServiceShape(intervals={"1d": "full"})
+    payload = {"interval": "full", "candles": [{"time": "2024-01-02", "close": 1}]}
     assert read_answer(payload, shape=shape, symbol="AAA", interval="1d").height == 1
-    with pytest.raises(UpstreamInvalid, match="another interval than asked: '1D'"):
+    with pytest.raises(UpstreamInvalid, match="another interval than asked: 'full'"):
         read_answer(payload, shape=ServiceShape(), symbol="AAA", interval="1d")
 
 

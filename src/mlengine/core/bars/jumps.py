@@ -35,6 +35,10 @@ _REVERTED_SHARE = 0.3
 # days without trade were filled with the bar before more than a few are the same.
 _REPEATED_BARS = 5
 _MAX_REPEATED_SHARE, _FEWEST_REPEATED = 0.05, 3
+# Half of what a price usually moves lies between the returns of two shares, or of two days; between
+# those of one series that was adjusted, or came from another venue, a small part of it.
+_UNRELATED_SHARE = 0.5
+_FEWEST_IN_COMMON = 20
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,22 @@ def find_jumps(bars: BarArrays) -> Sequence[Jump]:
         elif abs(gap) >= _WRONG or _is_other_unit(bars, at, gap) or _reverts(gaps, int(row)):
             jumps.setdefault(at, _jump(bars, at, "print", float(np.exp(gap))))
     return [jumps[row] for row in sorted(jumps)]
+
+
+def is_another_series(bars: BarArrays, others: BarArrays) -> bool:
+    """Whether bars of the same times bear no relation, whatever they are adjusted for.
+
+    By the returns from close to close: half of them are apart by more than half of a usual one.
+    """
+    at = np.searchsorted(bars.starts, others.starts)
+    there = at < bars.rows
+    there[there] = bars.starts[at[there]] == others.starts[there]
+    ours, theirs = bars.values[3, at[there]], others.values[3, there]
+    if len(ours) < _FEWEST_IN_COMMON or min(ours.min(), theirs.min()) <= 0:
+        return False
+    returns, other_returns = np.diff(np.log(ours)), np.diff(np.log(theirs))
+    usual = float(np.median(np.abs(returns)))
+    return bool(np.median(np.abs(returns - other_returns)) > _UNRELATED_SHARE * usual > 0)
 
 
 def _is_split(bars: BarArrays, at: int, gap: float) -> bool:

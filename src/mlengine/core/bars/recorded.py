@@ -14,6 +14,8 @@ from mlengine.core.bars.bars import NO_BARS, VALUES, BarArrays
 from mlengine.core.frozen import frozen_by_types
 
 _ALWAYS = np.iinfo(np.int64).max
+# Where so many are revised, prices are adjusted anew; one may have been mended.
+_FIRST_BARS = 5
 
 
 class RecordedWindow(NamedTuple):
@@ -202,8 +204,13 @@ class KnownBars:
             return 0, 0
         return int(self.first_seen.min()), int(self.first_seen.max())
 
-    def revised_by(self, answer: BarArrays, known_at: Moments, seen_at: int) -> BarsDiff:
-        """The change of an answer that has other bars than ours, or other values."""
+    def revised_by(
+        self, answer: BarArrays, known_at: Moments, seen_at: int, *, is_of_all: bool
+    ) -> BarsDiff:
+        """The change of an answer that has other bars than ours, or other values.
+
+        One that `is_of_all` and has other values from its first bars on leaves no older ones.
+        """
         ours = self.arrays
         at = np.searchsorted(ours.starts, answer.starts)
         there = at < ours.rows
@@ -214,6 +221,8 @@ class KnownBars:
         if there[-1] and not changed[-1]:
             gone &= ours.starts <= answer.starts[-1]
         gone[at[there]] = False
+        if is_of_all and there.any() and changed[there][:_FIRST_BARS].all():
+            gone |= ours.starts < answer.starts[0]
         written = ~there | changed
         # A bar that changes is known from the change on in its new form only.
         known_at[changed] = seen_at

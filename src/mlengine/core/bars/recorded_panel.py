@@ -18,7 +18,8 @@ class UpstreamAnswer(NamedTuple):
 
     `arrays.known_at` is when each bar was final. It holds every bar from its first to its last one:
     a bar in between that it lacks is gone. Later bars stay, unless its last bar is another one than
-    ours.
+    ours; so do earlier ones, unless it `is_of_all` that are held and its first bars are others than
+    ours, for then they are of other prices.
 
     The first answer is history, and so are bars from before `asked_from`, where the earlier answers
     begin: known from when they were final on. So are, with `known_from`, the bars after our last
@@ -30,6 +31,7 @@ class UpstreamAnswer(NamedTuple):
     seen_at: int
     asked_from: int
     known_from: int | None
+    is_of_all: bool = False
 
     @property
     def last_held(self) -> int:
@@ -123,7 +125,7 @@ def diffs(answers: Sequence[UpstreamAnswer]) -> list[BarsDiff]:
         )
     ]
     return [
-        each.held.revised_by(each.arrays, added.known_at, each.seen_at)
+        each.held.revised_by(each.arrays, added.known_at, each.seen_at, is_of_all=each.is_of_all)
         if count is None
         else BarsDiff(added, len(added.starts), 0, _followed(each, added))
         for each, added, count in zip(answers, rows, agreed, strict=True)

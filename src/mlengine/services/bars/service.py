@@ -195,7 +195,7 @@ class BarService:
     ) -> CachedBars:
         """The bars of now, all of them asked for and recorded."""
         return self._upstream.refresh(
-            symbol, None, bars=bars, now=now, deadline=deadline, anew=True
+            symbol, None, bars=bars, now=now, deadline=deadline, anew=True, is_believed=True
         )
 
     def actions_applied(self, symbol: str, bars: BarArrays, *, at: datetime) -> int:

@@ -94,6 +94,8 @@ class CachedBars:
         if self.stored is None:
             return False
         held, moment = self.stored.held, microseconds(as_of)
+        if (self.clean.arrays.known_at[end:] <= moment).any():
+            return None
         seen_by = held.latest_first_seen(max(0, end - bars) if bars else 0, end)
         return seen_by <= moment if held.revised_at <= max(seen_by, moment) else None
 

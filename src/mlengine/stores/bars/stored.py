@@ -106,6 +106,7 @@ class UpstreamBars:
             seen_at=microseconds(max(seen_at, series.fetched_at)),
             asked_from=microseconds(series.asked_from),
             known_from=microseconds(series.served_until) if unwatched else None,
+            is_of_all=self.is_full_refetch,
         )
 
     def updated(

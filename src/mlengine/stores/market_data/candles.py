@@ -10,6 +10,8 @@ import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
 from mlengine.core.bars.epochs import epoch_timestamps
+from mlengine.core.bars.intervals import is_same_interval
+from mlengine.core.bars.symbols import is_same_symbol
 from mlengine.core.timestamps import POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -240,10 +242,12 @@ def _session(value: object) -> date | None:
 
 
 def _refuse_other(stated: Mapping[str, object], *, symbol: str, interval: str) -> None:
-    for key in ("symbol", "ticker"):
-        if not is_stated(stated.get(key), symbol.casefold(), str.casefold):
-            words = "the answer is for another symbol than asked"
+    for key, expected, is_same in (
+        ("symbol", symbol, is_same_symbol),
+        ("ticker", symbol, is_same_symbol),
+        ("interval", interval, is_same_interval),
+    ):
+        if not is_stated(stated.get(key), expected, is_same):
+            what = "interval" if key == "interval" else "symbol"
+            words = f"the answer is for another {what} than asked"
             raise UpstreamInvalid(f"{words}: {stated[key]!r:.80}")
-    if not is_stated(stated.get("interval"), interval):
-        words = "the answer is for another interval than asked"
-        raise UpstreamInvalid(f"{words}: {stated['interval']!r:.40}")

@@ -96,8 +96,8 @@ def _integer(text: str) -> float:
     return int(text) if len(text) <= 19 else float(text)
 
 
-def is_stated(value: object, expected: str, fold: Callable[[str], str] = str) -> bool:
-    """Whether an answer says what is expected, also as a number, or nothing."""
+def is_stated(value: object, expected: str, is_same: Callable[[str, str], bool]) -> bool:
+    """Whether an answer says what is expected, also as a number or in other words, or nothing."""
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         return False
-    return value is None or fold(str(value)) == expected
+    return value is None or value == expected or is_same(str(value), expected)

@@ -35,8 +35,9 @@ _PAGES_BEYOND, _TIMES_THE_RANGE = 5, 4
 _LOGGED_BYTES = 200
 _NEXT_IS_GONE = "it answered with status 404 for the next page that it names"
 _CONTRACT = ServiceShape()
+_NO_CANDLES = pl.DataFrame(schema=RAW_SCHEMA), None
 # A service answers so where the range, or the page size, is more than it takes.
-_REFUSES_RANGE = frozenset({400, 422})
+_REFUSES_RANGE, _NO_CONTENT = frozenset({400, 422}), 204
 
 
 class HttpMarketData(MarketData):
@@ -103,15 +104,13 @@ class HttpMarketData(MarketData):
             self._most_candles,
             _PAGES_BEYOND * self._most_candles + _TIMES_THE_RANGE * int((end - start) / step),
         )
-        empty = self._empty.get((symbol, interval))
-        page_size = self._page_size if shape.takes_limit else 0
         reader = PageReader(
             pages.ask,
             step,
-            empty,
+            self._empty.get((symbol, interval)),
             shape.paging,
             shape.order,
-            page_size,
+            self._page_size if shape.takes_limit else 0,
             self._page_sizes,
             shape.resolution,
             (self._page_size - 1) * step,
@@ -197,6 +196,8 @@ class _Pages:
         try:
             body = self.transport.get(path, query, ends_at=self.deadline.ends_at)
         except BadAnswer as bad:
+            if bad.status == _NO_CONTENT:
+                return _NO_CANDLES
             if is_unknown_symbol(bad.body, self.shape):
                 raise UnknownSymbol(self.symbol) from None
             reason = self._refuse(bad.reason, bad.body)
@@ -209,11 +210,11 @@ class _Pages:
             raise UnknownSymbol(self.symbol)
         self.is_known = True
         if body is None:
-            return pl.DataFrame(schema=RAW_SCHEMA), None
-        question = Question(self.shape, self.symbol, self.interval)
+            return _NO_CANDLES
+        asked = Question(self.shape, self.symbol, self.interval)
         with body:
             try:
-                candles, following = read_candles(body, question, self.deadline)
+                candles, following = read_candles(body, asked, self.deadline)
                 self._count(candles.height)
             except UpstreamInvalid as refusal:
                 raise UpstreamInvalid(self._refuse(refusal.reason, body.beginning)) from None

@@ -45,10 +45,16 @@ def test_actions_are_asked_for_from_the_beginning_to_a_year_from_now():
     ]
 
 
-@pytest.mark.parametrize("status", [404, 405, 410])
+def test_actions_of_another_symbol_are_refused():
+    with pytest.raises(UpstreamInvalid, match="another symbol than asked: 'B'"):
+        parse_actions({"symbol": "B", "actions": [SPLIT_4]}, "A")
+    assert parse_actions({"symbol": "brk-b", "actions": [SPLIT_4]}, "BRK.B")[0].symbol == "BRK.B"
+
+
+@pytest.mark.parametrize("status", [204, 404, 405, 410])
 def test_a_service_without_such_a_route_has_none(status):
     with LoopbackUpstream() as upstream:
-        upstream.always = Fault(status=status)
+        upstream.always = Fault(status=status, body=b"")
         assert ask(upstream, "A", "B") == {"A": (), "B": ()}
 
 

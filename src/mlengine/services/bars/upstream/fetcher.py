@@ -88,7 +88,7 @@ class BarFetcher:
                     if fetched.suffices(bars, as_of):
                         break
         except tuple(_STATE_OF) as error:
-            self._record(error)
+            self.recorded(error)
             raise
         result = self._accept(symbol, fetched)
         if isinstance(result, MlengineError):
@@ -126,7 +126,7 @@ class BarFetcher:
             cleaned = self._clean(candles, asked_from, now=now)
             for symbol, fetched in cleaned.items():
                 if symbol in refused:
-                    results[symbol] = self._record(refused[symbol])
+                    results[symbol] = self.recorded(refused[symbol])
                 elif starts or fetched.suffices(bars, as_of):
                     results[symbol] = self._accept(symbol, fetched)
             pending = [symbol for symbol in pending if symbol not in results]
@@ -178,10 +178,10 @@ class BarFetcher:
         self._log(symbol, report)
         if report.dropped and report.faulty and not fetched.arrays.rows:
             fault = f"not one of the candles of {symbol!r} can be used: {dropped_text(report)}"
-            return self._record(UpstreamInvalid(fault))
+            return self.recorded(UpstreamInvalid(fault))
         return fetched
 
-    def _record(self, error: MlengineError) -> MlengineError:
+    def recorded(self, error: MlengineError) -> MlengineError:
         """`error`, once it is recorded what it says about the upstream."""
         self.states.record(PART, _STATE_OF[type(error)])
         return error

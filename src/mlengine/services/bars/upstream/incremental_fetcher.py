@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
+from mlengine.core.bars.jumps import is_another_series
 from mlengine.core.bars.recorded_panel import agreements
 from mlengine.core.timestamps import EPOCH
 from mlengine.errors import MlengineError, UpstreamInvalid
@@ -14,8 +15,9 @@ from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.stored import UpstreamBars
 from mlengine.stores.market_data.deadline import Deadline
 
-# So many bars that are recorded are asked for again: a difference is a revision.
-_OVERLAP_BARS = 5
+# So many bars that are recorded are asked for again, and as many as are wanted where that is no
+# great work: a difference is a revision.
+_OVERLAP_BARS, _LONGEST_OVERLAP, _MOST_OVERLAPPING = 5, 250, 4_000
 # Bars of days and weeks have the date of their session, and may begin half a day away from it.
 _FROM_SESSION_DATE = timedelta(days=1)
 # A longer tail, and a longer history to read again, are not worth the time of a request.
@@ -29,10 +31,24 @@ class IncrementalFetcher:
     fetcher: BarFetcher
 
     def ask(
-        self, symbol: str, held: CachedBars | None, *, bars: int, now: datetime, deadline: Deadline
+        self,
+        symbol: str,
+        held: CachedBars | None,
+        *,
+        bars: int,
+        now: datetime,
+        deadline: Deadline,
+        recorded: CachedBars | None = None,
+        is_doubted: bool = False,
     ) -> CachedBars:
-        """The tail of what is `held`, all of that where the tail differs, or what else there is."""
-        start = self.tail_starts({symbol: held}, now).get(symbol) if held else None
+        """The tail of what is `held`, all of that where the tail differs, or what else there is.
+
+        Raises what `BarFetcher.fetch` raises; UpstreamInvalid also where all that there is has no
+        bars of a time of which some are `recorded`, and where what `is_doubted` is of another
+        series than these.
+        """
+        overlap = _overlap(bars, symbols=1)
+        start = self.tail_starts({symbol: held}, overlap, now).get(symbol) if held else None
         if held is not None and start is not None:
             try:
                 tail = self.fetcher.fetch(
@@ -43,16 +59,23 @@ class IncrementalFetcher:
             if tail and _continuing({symbol: held}, {symbol: tail}):
                 return tail
             start = self.history_start(held, now)
-        return self.fetcher.fetch(
+        fetched = self.fetcher.fetch(
             symbol, bars=bars, as_of=None, now=now, deadline=deadline, start=start
         )
+        doubt = None if held or recorded is None else _lacks_all(fetched, recorded)
+        if recorded and is_doubted:
+            doubt = doubt or _is_another(fetched, recorded)
+        if doubt:
+            raise self.fetcher.recorded(UpstreamInvalid(f"{symbol}: {doubt}"))
+        return fetched
 
     def ask_many(
         self, symbols: Sequence[str], held: Mapping[str, CachedBars], bars: int, now: datetime
     ) -> dict[str, CachedBars | MlengineError]:
         """As `ask` of all of them at once; nothing where each is a question of its own."""
         usual = now - 2 * max(bars, _OVERLAP_BARS) * INTERVALS[self.fetcher.interval]
-        starts = self.tail_starts({s: held[s] for s in symbols if s in held}, now)
+        of_held = {symbol: held[symbol] for symbol in symbols if symbol in held}
+        starts = self.tail_starts(of_held, _overlap(bars, symbols=len(of_held)), now)
         starts = {symbol: start for symbol, start in starts.items() if start >= usual}
         results = self._ask_from(starts, bars, now) if starts else {}
         if results is None:
@@ -76,10 +99,16 @@ class IncrementalFetcher:
         return self.fetcher.fetch_many(list(starts), bars=bars, as_of=None, now=now, starts=starts)
 
     def answers(
-        self, fetched: Mapping[str, CachedBars], held: Mapping[str, CachedBars], now: datetime
+        self,
+        fetched: Mapping[str, CachedBars],
+        held: Mapping[str, CachedBars],
+        bars: int,
+        now: datetime,
     ) -> dict[str, UpstreamBars]:
         """What was fetched, beside what was held of it, to record; not where there is nothing."""
-        tail_starts = self.tail_starts({s: held[s] for s in fetched if s in held}, now)
+        of_held = {symbol: held[symbol] for symbol in fetched if symbol in held}
+        overlaps = {_OVERLAP_BARS, _overlap(bars, symbols=1)}
+        tail_starts = [self.tail_starts(of_held, overlap, now) for overlap in overlaps]
         answers: dict[str, UpstreamBars] = {}
         for symbol, each in fetched.items():
             before, start = held.get(symbol), each.asked_from
@@ -91,13 +120,18 @@ class IncrementalFetcher:
                 each.expires_at,
                 each.clean.report,
                 before.stored if before else None,
-                is_tail_refetch=start == tail_starts.get(symbol),
-                is_full_refetch=before is not None and start == self.history_start(before, now),
+                is_tail_refetch=start in [starts.get(symbol) for starts in tail_starts],
+                is_full_refetch=before is not None and start <= self.history_start(before, now),
             )
         return answers
 
-    def tail_starts(self, held: Mapping[str, CachedBars], now: datetime) -> dict[str, datetime]:
-        """From where on each symbol is asked for whose bars are recorded; all of it where not."""
+    def tail_starts(
+        self, held: Mapping[str, CachedBars], overlap: int, now: datetime
+    ) -> dict[str, datetime]:
+        """From where on each symbol is asked for whose bars are recorded; all of it where not.
+
+        So that `overlap` bars come again.
+        """
         daily = INTERVALS[self.fetcher.interval] >= INTERVALS["1d"]
         earliest = now - self._longest
         starts: dict[str, datetime] = {}
@@ -106,7 +140,7 @@ class IncrementalFetcher:
             moments = each.clean.arrays.starts
             if not len(moments):
                 continue
-            first = int(moments[-min(_OVERLAP_BARS, len(moments))])
+            first = int(moments[-min(overlap, len(moments))])
             start = of_bar.get(first)
             if start is None:
                 start = EPOCH + timedelta(microseconds=first)
@@ -126,9 +160,36 @@ class IncrementalFetcher:
         return _MOST_BARS * INTERVALS[self.fetcher.interval]
 
 
+def _overlap(bars: int, *, symbols: int) -> int:
+    """How many bars come again of each of so many symbols, of which `bars` are wanted."""
+    if bars * symbols > _MOST_OVERLAPPING:
+        return _OVERLAP_BARS
+    return min(max(bars, _OVERLAP_BARS), _LONGEST_OVERLAP)
+
+
 def start_of(bars: BarArrays) -> datetime:
     """When the first of some bars begins."""
     return EPOCH + timedelta(microseconds=int(bars.starts[0]))
+
+
+def _lacks_all(fetched: CachedBars, recorded: CachedBars) -> str | None:
+    """Why an answer without bars can't be all that there is."""
+    ours, report = recorded.arrays, fetched.clean.report
+    if fetched.arrays.rows or report.dropped or not ours.rows:
+        return None
+    if ours.last_timestamp < fetched.asked_from:
+        return None
+    return f"it has no candles of a time of which {ours.rows} bars were recorded"
+
+
+def _is_another(fetched: CachedBars, recorded: CachedBars) -> str | None:
+    """Why an answer is not of the series that is recorded."""
+    if not is_another_series(recorded.arrays, fetched.arrays):
+        return None
+    return (
+        "its candles bear no relation to the bars that are recorded, as those of another symbol; "
+        "if they are right, `mlengine bars fetch` takes them"
+    )
 
 
 def _continuing(held: Mapping[str, CachedBars], tails: Mapping[str, CachedBars]) -> set[str]:

@@ -18,10 +18,11 @@ from mlengine.errors import (
 from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead, too_many_waits
 from mlengine.services.bars.upstream.circuit_breaker import CircuitBreaker
 from mlengine.services.bars.upstream.fetcher import BarFetcher
+from mlengine.services.bars.upstream.held_bars import held_bars, is_good, kept_in_memory
 from mlengine.services.bars.upstream.incremental_fetcher import IncrementalFetcher, start_of
 from mlengine.stores.bars.cache import CachedBars
 from mlengine.stores.bars.store import BarStore
-from mlengine.stores.bars.stored import StoredBars, UpstreamBars
+from mlengine.stores.bars.stored import UpstreamBars
 from mlengine.stores.market_data.deadline import NEVER, Deadline
 
 log = logging.getLogger(__name__)
@@ -61,17 +62,20 @@ class RecordedUpstream:
         deadline: Deadline,
         since: datetime | None = None,
         anew: bool = False,
+        is_believed: bool = False,
     ) -> CachedBars:
         """The newest `bars` final bars (0: all) at `now`; `cached` are those of before.
 
         An answer that the upstream gave before `since` will not do. `anew`, all are asked for,
-        whatever is recorded, and nothing else serves. Raises what `BarFetcher.fetch` raises.
+        whatever is recorded, and nothing else serves; `is_believed`, also where they are of another
+        series. Raises what `IncrementalFetcher.ask` raises.
         """
         held = self._held([symbol], {symbol: cached} if cached else {}, bars=bars).get(symbol)
         serves = held if held and held.suffices(bars, None) and not anew else None
-        if serves and _is_good(serves, now, since):
+        if serves and is_good(serves, now, since):
             return serves
         stale = self._stale(serves, now)
+        is_doubted = self._is_service and not is_believed and self._stale(held, now) is not None
         if not self.breaker.may_ask(now, has_bars=stale is not None):
             refusal = UpstreamUnavailable(_SILENT, self.breaker.retry_seconds(now))
             return self._served_or(refusal, stale, now)
@@ -81,7 +85,15 @@ class RecordedUpstream:
                 return self._served_or(too_many_waits(), stale, now)
             try:
                 with self.breaker.attempt(now):
-                    fetched = self.delta.ask(symbol, serves, bars=bars, now=now, deadline=ends_at)
+                    fetched = self.delta.ask(
+                        symbol,
+                        serves,
+                        bars=bars,
+                        now=now,
+                        deadline=ends_at,
+                        recorded=held,
+                        is_doubted=is_doubted,
+                    )
             except UpstreamUnavailable as error:
                 return self._served_or(error, stale, now)
             except MlengineError as error:
@@ -125,7 +137,7 @@ class RecordedUpstream:
         held = self._held(symbols, cached, bars=bars)
         serving = {symbol: each for symbol, each in held.items() if each.suffices(bars, None)}
         results: dict[str, CachedBars | MlengineError] = {
-            symbol: each for symbol, each in serving.items() if _is_good(each, now, since)
+            symbol: each for symbol, each in serving.items() if is_good(each, now, since)
         }
         pending = [symbol for symbol in symbols if symbol not in results]
         asked = {} if self.breaker.is_on(now) else self.delta.ask_many(pending, serving, bars, now)
@@ -152,7 +164,7 @@ class RecordedUpstream:
         except DatabaseUnavailable:
             return {symbol: cached[symbol] for symbol in in_memory}
         return {
-            symbol: _cached(each, cached.get(symbol))
+            symbol: held_bars(each, cached.get(symbol))
             for symbol, each in stored.items()
             if each.series.recordings
         }
@@ -168,7 +180,7 @@ class RecordedUpstream:
 
         Where that can't be, bars serve all the same, and are recorded with the next answer.
         """
-        answers = self.delta.answers(fetched, held, now)
+        answers = self.delta.answers(fetched, held, bars, now)
         if not answers:
             return dict(fetched)
         try:
@@ -182,7 +194,7 @@ class RecordedUpstream:
             }
         most = max(min(_BARS_IN_MEMORY, self.most_bars_in_memory), 4 * bars)
         return dict(fetched) | {
-            symbol: _in_memory(each, bars, most) for symbol, each in stored.items()
+            symbol: kept_in_memory(each, bars, most) for symbol, each in stored.items()
         }
 
     def _unrecorded(self, fetched: CachedBars, answer: UpstreamBars, now: datetime) -> CachedBars:
@@ -201,7 +213,11 @@ class RecordedUpstream:
     def _may_serve_on(self, error: MlengineError) -> bool:
         """Whether another machine meant to answer, and what it said can't be used."""
         is_unusable = isinstance(error, UpstreamInvalid) and not error.is_refusal
-        return is_unusable and self.fetcher.source.deadline() != NEVER
+        return is_unusable and self._is_service
+
+    @property
+    def _is_service(self) -> bool:
+        return self.fetcher.source.deadline() != NEVER
 
     def _stale(self, held: CachedBars | None, now: datetime) -> CachedBars | None:
         """What serves while the upstream can't be reached, if anything does."""
@@ -227,23 +243,3 @@ class RecordedUpstream:
         except DatabaseUnavailable:
             log.warning("outage not recorded", extra={"symbols": len(stale)})
         return [replace(each, expires_at=until, outage=True) for each in stale]
-
-
-def _cached(stored: StoredBars, cached: CachedBars | None) -> CachedBars:
-    """What is recorded; the bars in memory where they are just that."""
-    if cached and cached.stored is stored and not cached.outage:
-        return cached
-    return CachedBars.of(stored)
-
-
-def _in_memory(stored: StoredBars, bars: int, most: int) -> CachedBars:
-    """As much of what is recorded as stays in memory: of more than `most` bars, half as many."""
-    if not stored.entire_history and stored.held.arrays.rows > most:
-        held = stored.held.tail(max(most // 2, 2 * bars))
-        stored = replace(stored, held=held, holds_all_recorded=False)
-    return CachedBars.of(stored)
-
-
-def _is_good(bars: CachedBars, now: datetime, since: datetime | None) -> bool:
-    """Whether the upstream need not be asked: another process has just done so, maybe."""
-    return now < bars.expires_at and (since is None or since <= bars.fetched_at)

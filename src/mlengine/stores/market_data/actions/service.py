@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from mlengine.core.actions.actions import StatedAction
+from mlengine.core.bars.symbols import is_same_symbol
 from mlengine.core.timestamps import EPOCH, rfc3339
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.actions.reported_actions import (
@@ -13,15 +14,15 @@ from mlengine.stores.market_data.actions.reported_actions import (
     parse_action,
 )
 from mlengine.stores.market_data.body import Body
-from mlengine.stores.market_data.decoding import decode_json
+from mlengine.stores.market_data.decoding import decode_json, is_stated
 from mlengine.stores.market_data.transport import BadAnswer, Transport
 
 log = logging.getLogger(__name__)
 
 # Actions are announced before their ex-date.
 _AHEAD = timedelta(days=365)
-# A service that has no such route, if it doesn't answer 404.
-_NO_ROUTE = frozenset({405, 410})
+# A service that has none, or no such route, if it doesn't answer 404.
+_NONE = frozenset({204, 405, 410})
 _LOGGED_BYTES = 200
 
 
@@ -40,7 +41,7 @@ def fetch_actions(
             beginning = body.beginning
             return parse_actions(decode_json(body.read()), symbol)
     except BadAnswer as bad:
-        if bad.status in _NO_ROUTE:
+        if bad.status in _NONE:
             return ()
         reason, beginning = bad.reason, bad.body
     except UpstreamInvalid as refusal:
@@ -57,19 +58,22 @@ def parse_actions(payload: object, symbol: str) -> tuple[StatedAction, ...]:
     Raises UpstreamInvalid, which names the position in the list, the field and the value.
     """
     actions = payload.get("actions") if isinstance(payload, dict) else payload
+    stated = payload.get("symbol") if isinstance(payload, dict) else None
+    if not is_stated(stated, symbol, is_same_symbol):
+        raise UpstreamInvalid(f"the answer is for another symbol than asked: {stated!r:.80}")
     if not isinstance(actions, list):
         raise UpstreamInvalid("the answer holds no list of actions")
-    stated = StatedActions()
+    found = StatedActions()
     for number, fields in enumerate(actions, start=1):
         if not isinstance(fields, dict):
             raise UpstreamInvalid(f"action {number} is not an object")
         try:
             action = _parse(fields, symbol)
             if action.symbol == symbol:
-                stated.add(action)
+                found.add(action)
         except BadField as bad:
             raise UpstreamInvalid(f"action {number}, {bad}") from None
-    return stated.all()
+    return found.all()
 
 
 def _parse(fields: Mapping[str, object], symbol: str) -> StatedAction:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA
+from mlengine.core.bars.symbols import is_same_symbol
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import candle_frame, parse_candles
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -91,7 +92,7 @@ def is_unknown_symbol(body: bytes, shape: ServiceShape) -> bool:
 
 def _read(payload: object, shape: ServiceShape, symbol: str, deadline: Deadline) -> pl.DataFrame:
     stated = _at(payload, shape.symbol, symbol) if shape.symbol else None
-    if not is_stated(stated, symbol.casefold(), str.casefold):
+    if not is_stated(stated, symbol, is_same_symbol):
         raise UpstreamInvalid(f"the answer is for another symbol than asked: {stated!r:.80}")
     found = _at(payload, shape.candles or (), symbol)
     without_rows = is_empty(found, shape)

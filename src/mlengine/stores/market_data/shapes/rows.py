@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from mlengine.core.bars.symbols import is_same_symbol
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import LIKE_VOLUME
 from mlengine.stores.market_data.decoding import describe, is_stated
@@ -95,7 +96,7 @@ def require_one_symbol(rows: Sequence[object], shape: ServiceShape, symbol: str)
     if "symbol" in shape.fields:
         for row in rows:
             stated = named_row(row, shape).get("symbol")
-            if not is_stated(stated, symbol.casefold(), str.casefold):
+            if not is_stated(stated, symbol, is_same_symbol):
                 raise UpstreamInvalid(f"a candle is of another symbol than asked: {stated!r:.80}")
         return
     for key in _SYMBOL_KEYS:
