@@ -13,6 +13,7 @@ WITH_EXAMPLES = {
     "mlengine.core.bars.intervals",
     "mlengine.core.bars.symbols",
     "mlengine.core.boosting.early_stopping",
+    "mlengine.core.features.evaluation_order",
     "mlengine.core.features.kernels",
     "mlengine.core.features.pieces",
     "mlengine.core.line_names",
