@@ -14,8 +14,7 @@ from mlengine.core.bars.bars import NO_BARS, VALUES, BarArrays
 from mlengine.core.frozen import frozen_by_types
 
 _ALWAYS = np.iinfo(np.int64).max
-# Where so many are revised, prices are adjusted anew; one may have been mended.
-_FIRST_BARS = 5
+_FIRST_BARS = 5  # of an answer; one of them may have been mended alone
 
 
 class RecordedWindow(NamedTuple):
@@ -207,10 +206,7 @@ class KnownBars:
     def revised_by(
         self, answer: BarArrays, known_at: Moments, seen_at: int, *, is_of_all: bool
     ) -> BarsDiff:
-        """The change of an answer that has other bars than ours, or other values.
-
-        One that `is_of_all` and has other values from its first bars on leaves no older ones.
-        """
+        """The change of an answer that has other bars or values; see `UpstreamAnswer`."""
         ours = self.arrays
         at = np.searchsorted(ours.starts, answer.starts)
         there = at < ours.rows
