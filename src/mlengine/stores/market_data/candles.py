@@ -10,12 +10,10 @@ import polars as pl
 
 from mlengine.core.bars.bars import RAW_SCHEMA, TIMESTAMP, VALUES
 from mlengine.core.bars.epochs import epoch_timestamps
-from mlengine.core.bars.intervals import is_same_interval
-from mlengine.core.bars.symbols import is_same_symbol
 from mlengine.core.timestamps import POSSIBLE_YEARS
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.deadline import NEVER, Deadline
-from mlengine.stores.market_data.decoding import describe, is_stated, refuse_stated_error
+from mlengine.stores.market_data.decoding import describe, refuse_other, refuse_stated_error
 
 V = TypeVar("V")
 
@@ -62,7 +60,7 @@ def parse_candles(
     """
     candles: object = payload
     if isinstance(payload, dict):
-        _refuse_other(payload, symbol=symbol, interval=interval)
+        refuse_other(payload, symbol=symbol, interval=interval)
         candles = payload.get("candles")
     if not isinstance(candles, list):
         raise UpstreamInvalid(f"the answer holds no list of candles: it is {describe(payload)}")
@@ -71,7 +69,7 @@ def parse_candles(
     for candle in deadline.enforced_over(candles):
         if not isinstance(candle, dict):
             raise UpstreamInvalid(f"a candle is not an object: it is {describe(candle)}")
-        _refuse_other(candle, symbol=symbol, interval=interval)
+        refuse_other(candle, symbol=symbol, interval=interval)
     _require_names(candles)
     return candle_frame(candles, symbol=symbol, deadline=deadline)
 
@@ -239,15 +237,3 @@ def _session(value: object) -> date | None:
     except ValueError:
         return None
     return moment.date() if moment and moment.utcoffset() else None
-
-
-def _refuse_other(stated: Mapping[str, object], *, symbol: str, interval: str) -> None:
-    for key, expected, is_same in (
-        ("symbol", symbol, is_same_symbol),
-        ("ticker", symbol, is_same_symbol),
-        ("interval", interval, is_same_interval),
-    ):
-        if not is_stated(stated.get(key), expected, is_same):
-            what = "interval" if key == "interval" else "symbol"
-            words = f"the answer is for another {what} than asked"
-            raise UpstreamInvalid(f"{words}: {stated[key]!r:.80}")

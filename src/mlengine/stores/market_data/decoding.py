@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import orjson
 
+from mlengine.core.bars.intervals import is_same_interval
+from mlengine.core.bars.symbols import is_same_symbol
 from mlengine.errors import UpstreamInvalid
 
 _GZIP = b"\x1f\x8b"
@@ -101,3 +103,16 @@ def is_stated(value: object, expected: str, is_same: Callable[[str, str], bool])
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         return False
     return value is None or value == expected or is_same(str(value), expected)
+
+
+def refuse_other(stated: Mapping[str, object], *, symbol: str, interval: str) -> None:
+    """Raises UpstreamInvalid for what states that it is of another symbol or interval."""
+    for key, expected, is_same in (
+        ("symbol", symbol, is_same_symbol),
+        ("ticker", symbol, is_same_symbol),
+        ("interval", interval, is_same_interval),
+    ):
+        if not is_stated(stated.get(key), expected, is_same):
+            what = "interval" if key == "interval" else "symbol"
+            words = f"the answer is for another {what} than asked"
+            raise UpstreamInvalid(f"{words}: {stated[key]!r:.80}")
