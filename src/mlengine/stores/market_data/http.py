@@ -34,8 +34,7 @@ _MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 16, 65_536
 _PAGES_BEYOND, _TIMES_THE_RANGE = 5, 4
 _LOGGED_BYTES = 200
 _NEXT_IS_GONE = "it answered with status 404 for the next page that it names"
-_CONTRACT = ServiceShape()
-_NO_CANDLES = pl.DataFrame(schema=RAW_SCHEMA), None
+_CONTRACT, _NO_CANDLES = ServiceShape(), (pl.DataFrame(schema=RAW_SCHEMA), None)
 # A service answers so where the range, or the page size, is more than it takes.
 _REFUSES_RANGE, _NO_CONTENT = frozenset({400, 422}), 204
 
@@ -211,10 +210,10 @@ class _Pages:
         self.is_known = True
         if body is None:
             return _NO_CANDLES
-        asked = Question(self.shape, self.symbol, self.interval)
+        question = Question(self.shape, self.symbol, self.interval)
         with body:
             try:
-                candles, following = read_candles(body, asked, self.deadline)
+                candles, following = read_candles(body, question, self.deadline)
                 self._count(candles.height)
             except UpstreamInvalid as refusal:
                 raise UpstreamInvalid(self._refuse(refusal.reason, body.beginning)) from None
