@@ -125,6 +125,13 @@ def test_a_manifest_from_before_quality_was_measured_is_read_and_keeps_its_bytes
     data = dataclasses.replace(MANIFEST.data, series=(entry,))
     measured = dataclasses.replace(MANIFEST, data=data)
     assert manifests.parse(manifests.dump(measured)) == measured
+    assert b'"dropped_share"' in manifests.dump(measured)
+    assert b'"zero_volume_share"' not in manifests.dump(measured)
+    more = {"dropped": {"not_finite": 2}, "missing_bars": 3, "zero_volume_share": 0.5}
+    entry = dataclasses.replace(entry, **more, missed_bars=4)  # type: ignore[arg-type]
+    data = dataclasses.replace(MANIFEST.data, series=(entry,))
+    measured = dataclasses.replace(MANIFEST, data=data)
+    assert manifests.parse(manifests.dump(measured)) == measured
 
 
 def test_only_what_is_not_reproducible_is_written_so():

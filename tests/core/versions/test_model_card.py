@@ -120,7 +120,19 @@ def test_the_quality_of_each_symbols_bars_is_a_row():
     entry = SeriesEntry("AAPL", "suspect", reasons, 1200, "XNYS", 0.01, 0.002, 1, 0, 6)
     data = dataclasses.replace(_draft().data, series=(entry,))
     said = _section(render_model_card(_draft(data=data), HOLDOUT), "Bars")
-    assert "AAPL | suspect, hole_in_history | 1,200 | 1.0% | 0.2% (XNYS) | 1 | 0 | 6" in said
+    row = "AAPL | suspect, hole_in_history | 1,200 | 0 | 1.0% | 0.2% (XNYS) | 1 | 0 | 0.0% | 0 | 6"
+    assert row in said
+    counted = dataclasses.replace(
+        entry,
+        mended={"duplicate": 2, "reordered": 1},
+        dropped={"not_finite": 12},
+        zero_volume_share=0.25,
+        missed_bars=20,
+    )
+    data = dataclasses.replace(_draft().data, series=(counted,))
+    said = _section(render_model_card(_draft(data=data), HOLDOUT), "Bars")
+    assert "| duplicate 2, reordered 1 | 1.0% (not_finite 12) | 0.2% (XNYS) |" in said
+    assert "| 1 | 0 | 25.0% | 20 | 6 |" in said
 
 
 def test_what_prices_are_adjusted_for_is_told():

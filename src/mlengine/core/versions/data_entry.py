@@ -24,7 +24,11 @@ class BarsEntry:
 
 @dataclass(frozen=True)
 class SeriesEntry:
-    """One symbol's bars, adjusted for `actions`; `prices` is which of two closes were taken."""
+    """One symbol's bars, adjusted for `actions`; `prices` is which of two closes were taken.
+
+    `mended` and `dropped` count rows by reason, `missed_bars` those that were expected since the
+    newest one.
+    """
 
     symbol: str
     status: str
@@ -38,6 +42,11 @@ class SeriesEntry:
     dropped_labels: int
     actions: int = field(default=0, metadata=serialization.OPTIONAL)
     prices: str = field(default="", metadata=serialization.OPTIONAL)
+    mended: Mapping[str, int] | None = field(default=None, metadata=serialization.OPTIONAL)
+    dropped: Mapping[str, int] | None = field(default=None, metadata=serialization.OPTIONAL)
+    missing_bars: int = field(default=0, metadata=serialization.OPTIONAL)
+    zero_volume_share: float = field(default=0.0, metadata=serialization.OPTIONAL)
+    missed_bars: int = field(default=0, metadata=serialization.OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """The bars of a training in a card: quality a symbol, and what they are adjusted for."""
 
+from collections.abc import Mapping
+
 from mlengine.core.versions.data_entry import DataEntry, SeriesEntry
 
 SERIES_COLUMNS = (
-    "symbol", "status", "bars", "dropped", "missing", "holes", "jumps", "labels left out"
+    *("symbol", "status", "bars", "mended", "dropped", "missing", "holes", "jumps", "no volume"),
+    *("late", "labels left out"),
 )  # fmt: skip
 
 
@@ -12,12 +15,23 @@ def series_row(entry: SeriesEntry) -> tuple[str, ...]:
         entry.symbol,
         ", ".join((entry.status, *entry.reasons)),
         f"{entry.bars:,}",
-        f"{entry.dropped_share:.1%}",
+        _counts(entry.mended) or "0",
+        _with(f"{entry.dropped_share:.1%}", _counts(entry.dropped)),
         f"{entry.missing_share:.1%} ({entry.calendar})",
         str(entry.holes),
         str(entry.jumps),
+        f"{entry.zero_volume_share:.1%}",
+        str(entry.missed_bars),
         str(entry.dropped_labels),
     )
+
+
+def _counts(by_reason: Mapping[str, int] | None) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in (by_reason or {}).items())
+
+
+def _with(text: str, detail: str) -> str:
+    return f"{text} ({detail})" if detail else text
 
 
 def adjustment_line(data: DataEntry) -> str:

@@ -163,6 +163,11 @@ def _series_entry(quality: SeriesQuality, actions: int, prices: str) -> SeriesEn
         dropped_labels=quality.labels_across_holes,
         actions=actions,
         prices=prices,
+        mended=dict(quality.mended) or None,
+        dropped=dict(quality.dropped) or None,
+        missing_bars=quality.missing_bars,
+        zero_volume_share=quality.zero_volume_share,
+        missed_bars=quality.missed_bars,
     )
 
 
