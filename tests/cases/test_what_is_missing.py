@@ -157,3 +157,27 @@ def test_a_row_of_more_cells_than_the_header_is_told_by_their_number(world: Worl
     assert odd.dropped == {"no_timestamp": 2}
     example = odd.examples["no_timestamp"]
     assert (example.line, example.value) == (8, "8 cells, where the header has 6")
+
+
+def test_an_answer_of_another_interval_is_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    hourly = random_bars("AAA", rows=400, start=MIDNIGHT - timedelta(days=400))
+    start = MIDNIGHT - timedelta(hours=399)
+    hours = pl.datetime_range(start, MIDNIGHT, "1h", time_zone="UTC", eager=True)
+    with LoopbackUpstream(hourly.with_columns(timestamp=hours.cast(hourly["timestamp"].dtype))) as (
+        upstream
+    ):
+        world.write("symbols.csv", "symbol,aliases\nAAA,AAA.N\n")
+        world.configure(
+            MARKET_DATA_BASE_URL=upstream.url,
+            MARKET_DATA_SYMBOLS_FILE=world.bars / "symbols.csv",
+        )
+        refusal = world.refusal("AAA")
+        upstream.shape = lambda candle: {**candle, "close": "?"}
+        useless = world.refusal("AAA")
+    first, *_, last = (r for r in caplog.records if r.getMessage() == "upstream answer refused")
+    assert first.__dict__["reason"] in refusal["detail"]
+    assert "another interval than 1d" in first.__dict__["reason"]
+    assert first.__dict__["answer"].startswith('{"symbol":')
+    assert last.__dict__["reason"] in useless["detail"]

@@ -377,6 +377,17 @@ def test_a_refused_answer_is_logged_without_secrets(upstream, caplog, status):
     assert len(record.answer) == 200
 
 
+def test_an_answer_that_is_refused_for_what_others_said_is_logged_once(upstream, caplog):
+    """Each page is good; that all are the same shows only when there are several."""
+    upstream.whole = True
+    with pytest.raises(UpstreamInvalid, match="the same 30 candles") as caught:
+        client(upstream).candles("AAA", "1d", start=START - 900 * DAY, end=END)
+    (record,) = caplog.records
+    assert (record.getMessage(), record.reason) == ("upstream answer refused", caught.value.reason)
+    assert (record.symbol, record.interval) == ("AAA", "1d")
+    assert record.answer.startswith('{"symbol":"AAA"')
+
+
 def test_a_question_that_is_refused_names_the_settings(upstream):
     upstream.always = Fault(status=400)
     with pytest.raises(UpstreamInvalid, match=r"of 1d, set MARKET_DATA_INTERVAL.*PAGE_SIZE"):

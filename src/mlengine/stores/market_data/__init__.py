@@ -52,6 +52,10 @@ class MarketData(Protocol):
         """Each file of the source that can't be used, as far as it was looked at, and why."""
         return ()
 
+    def log_refusal(self, symbol: str, interval: str, reason: str) -> None:  # noqa: ARG002 - by services alone
+        """Log why the answer that this thread got last can't be used, and how it begins."""
+        return
+
     def raw_row(self, file: str, line: int) -> str | None:  # noqa: ARG002 - by files alone
         """A row as a file of the source has it; None where there is none."""
         return None

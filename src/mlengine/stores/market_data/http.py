@@ -1,6 +1,5 @@
 """The `http` upstream: any service that gives candles as JSON, by the contract or by its shape."""
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,8 +22,6 @@ from mlengine.stores.market_data.shapes.reading import is_unknown_symbol
 from mlengine.stores.market_data.shapes.shape import ServiceShape
 from mlengine.stores.market_data.transport import BadAnswer, BodySize, Transport
 
-log = logging.getLogger(__name__)
-
 _BODY_LIMIT_BYTES = 64 * 2**20
 # A service may give somewhat more than it is asked for, and many where it takes no limit.
 _CANDLES_BEYOND, _UNLIMITED_PAGE_SIZE = 10, 50_000
@@ -32,7 +29,6 @@ _CANDLES_BEYOND, _UNLIMITED_PAGE_SIZE = 10, 50_000
 _MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 16, 65_536
 # What comes again from page to page is little, but of a service that looks at no range.
 _PAGES_BEYOND, _TIMES_THE_RANGE = 5, 4
-_LOGGED_BYTES = 200
 _NEXT_IS_GONE = "it answered with status 404 for the next page that it names"
 _CONTRACT, _NO_CANDLES = ServiceShape(), (pl.DataFrame(schema=RAW_SCHEMA), None)
 # A service answers so where the range, or the page size, is more than it takes.
@@ -104,11 +100,7 @@ class HttpMarketData(MarketData):
             _PAGES_BEYOND * self._most_candles + _TIMES_THE_RANGE * int((end - start) / step),
         )
         reader = PageReader(
-            pages.ask,
-            step,
-            self._empty.get((symbol, interval)),
-            shape.paging,
-            shape.order,
+            *(pages.ask, step, self._empty.get((symbol, interval)), shape.paging, shape.order),
             self._page_size if shape.takes_limit else 0,
             self._page_sizes,
             shape.resolution,
@@ -122,9 +114,17 @@ class HttpMarketData(MarketData):
                 "if pages are too long for it, set MARKET_DATA_PAGE_SIZE",
                 is_refusal=True,
             ) from None
+        except UpstreamInvalid as refusal:
+            if not pages.is_logged:
+                self.log_refusal(symbol, interval, refusal.reason)
+            raise
         if reader.empty is not None:
             self._empty[symbol, interval] = reader.empty
         return candles
+
+    def log_refusal(self, symbol: str, interval: str, reason: str) -> None:
+        """Log how the answer begins that this thread got last; see MarketData."""
+        self._transport.log_refusal(reason, symbol=symbol, interval=interval)
 
     def panel(
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
@@ -165,6 +165,7 @@ class _Pages:
     count: int = field(default=0, init=False)
     candles: int = field(default=0, init=False)
     is_known: bool = field(default=False, init=False)
+    is_logged: bool = field(default=False, init=False)
 
     def ask(self, start: datetime, end: datetime, limit: int | None) -> pl.DataFrame:
         """What the service serves for that range; raises RangeRefused where it says it can't."""
@@ -199,12 +200,12 @@ class _Pages:
                 return _NO_CANDLES
             if is_unknown_symbol(bad.body, self.shape):
                 raise UnknownSymbol(self.symbol) from None
-            reason = self._refuse(bad.reason, bad.body)
+            reason = self._refuse(bad.reason)
             if bad.status in _REFUSES_RANGE:
                 raise RangeRefused(reason) from None
             raise UpstreamInvalid(reason, is_refusal=bad.status != 200) from None
         if body is None and is_named:
-            raise UpstreamInvalid(self._refuse(_NEXT_IS_GONE, b""))
+            raise UpstreamInvalid(self._refuse(_NEXT_IS_GONE))
         if body is None and not self.is_known:
             raise UnknownSymbol(self.symbol)
         self.is_known = True
@@ -216,7 +217,7 @@ class _Pages:
                 candles, following = read_candles(body, question, self.deadline)
                 self._count(candles.height)
             except UpstreamInvalid as refusal:
-                raise UpstreamInvalid(self._refuse(refusal.reason, body.beginning)) from None
+                raise UpstreamInvalid(self._refuse(refusal.reason)) from None
         return candles, following
 
     def _count(self, candles: int) -> None:
@@ -230,12 +231,11 @@ class _Pages:
         if self.candles > self.most_candles_in_all:
             raise UpstreamInvalid(f"its pages go on and on, and hold {self.candles} candles")
 
-    def _refuse(self, reason: str, body: bytes) -> str:
+    def _refuse(self, reason: str) -> str:
         """The reason with symbol and page, once it is logged with how the answer begins."""
-        text = self.transport.credentials.redact(body[: 4 * _LOGGED_BYTES].decode(errors="replace"))
+        self.is_logged = True
         facts = {"symbol": self.symbol, "interval": self.interval, "page": self.count}
-        extra = {**facts, "reason": reason, "answer": text[:_LOGGED_BYTES]}
-        log.warning("upstream answer refused", extra=extra)
+        self.transport.log_refusal(reason, **facts)
         return f"{self.symbol}, page {self.count}: {reason}"
 
 

@@ -21,11 +21,13 @@ from mlengine.stores.market_data.service_pause import ServicePause, retry_after
 from mlengine.stores.market_data.socket_deadlines import deadline_session, socket_deadline
 from mlengine.stores.system.spans import outgoing_headers, span
 
+log = logging.getLogger(__name__)
 # Its lines show whole addresses, and there may be a key in one.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
 
 _CHUNK_BYTES = 65_536
 _EXCERPT_BYTES = 1_024
+_LOGGED_BYTES = 200
 # So many bodies above that size are in memory at once; the others wait for their turn.
 _LARGE_BYTES = 131_072
 _LARGE_BODIES = threading.BoundedSemaphore(4)
@@ -95,8 +97,13 @@ class Transport:
         attempt = 0
         while True:
             self.pause.wait(ends_at)
-            result = self._attempt(path, query, ends_at)
+            try:
+                result = self._attempt(path, query, ends_at)
+            except BadAnswer as bad:
+                self._own.newest = bad.body
+                raise
             if not isinstance(result, RetryableFailure):
+                self._own.newest = result.beginning if result else b""
                 return result
             wait = self._back_off(result, attempt)
             if attempt >= self.retry_attempts or time.monotonic() + wait >= ends_at:
@@ -105,6 +112,12 @@ class Transport:
                 raise UpstreamUnavailable(result.reason, seconds)
             time.sleep(wait)
             attempt += 1
+
+    def log_refusal(self, reason: str, **facts: object) -> None:
+        """Log how the answer begins that this thread got last, without secrets, and what it is."""
+        beginning: bytes = getattr(self._own, "newest", b"")[: 4 * _LOGGED_BYTES]
+        text = self.credentials.redact(beginning.decode(errors="replace"))[:_LOGGED_BYTES]
+        log.warning("upstream answer refused", extra={**facts, "reason": reason, "answer": text})
 
     def _back_off(self, failure: RetryableFailure, attempt: int) -> float:
         """The seconds before the next attempt; they hold for all symbols where the service asks."""

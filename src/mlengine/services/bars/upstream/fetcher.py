@@ -82,6 +82,7 @@ class BarFetcher:
                         symbol, self.interval, start=since, end=moment, deadline=ends_at
                     )
                     for refusal in self._mistaken(raw).values():
+                        self.source.log_refusal(symbol, self.interval, refusal.reason)
                         raise refusal
                     cleaned = self._clean(raw, {symbol: since}, now=now)
                     fetched = cleaned[symbol]
@@ -178,6 +179,7 @@ class BarFetcher:
         self._log(symbol, report)
         if report.dropped and report.faulty and not fetched.arrays.rows:
             fault = f"not one of the candles of {symbol!r} can be used: {dropped_text(report)}"
+            self.source.log_refusal(symbol, self.interval, fault)
             return self.recorded(UpstreamInvalid(fault))
         return fetched
 

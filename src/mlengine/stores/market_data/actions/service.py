@@ -1,6 +1,5 @@
 """Corporate actions from a service: `GET {base_url}/actions`."""
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -17,13 +16,10 @@ from mlengine.stores.market_data.body import Body
 from mlengine.stores.market_data.decoding import decode_json, is_stated
 from mlengine.stores.market_data.transport import BadAnswer, Transport
 
-log = logging.getLogger(__name__)
-
 # Actions are announced before their ex-date.
 _AHEAD = timedelta(days=365)
 # A service that has none, or no such route, if it doesn't answer 404.
 _NONE = frozenset({204, 405, 410})
-_LOGGED_BYTES = 200
 
 
 def fetch_actions(
@@ -35,20 +31,16 @@ def fetch_actions(
     """
     end = (now + _AHEAD).replace(microsecond=0)
     query = {"symbol": symbol, "start": rfc3339(EPOCH), "end": rfc3339(end)}
-    beginning = b""
     try:
         with transport.get("/actions", query, ends_at=ends_at) or Body(b"[]") as body:
-            beginning = body.beginning
             return parse_actions(decode_json(body.read()), symbol)
     except BadAnswer as bad:
         if bad.status in _NONE:
             return ()
-        reason, beginning = bad.reason, bad.body
+        reason = bad.reason
     except UpstreamInvalid as refusal:
         reason = refusal.reason
-    text = transport.credentials.redact(beginning[: 4 * _LOGGED_BYTES].decode(errors="replace"))
-    facts = {"symbol": symbol, "reason": reason, "answer": text[:_LOGGED_BYTES]}
-    log.warning("upstream answer refused", extra=facts)
+    transport.log_refusal(reason, symbol=symbol)
     raise UpstreamInvalid(f"actions of {symbol}: {reason}") from None
 
 

@@ -49,6 +49,10 @@ class AliasedMarketData(MarketData):
         """Those of the source."""
         return self.source.refused_files()
 
+    def log_refusal(self, symbol: str, interval: str, reason: str) -> None:
+        """That of the source."""
+        self.source.log_refusal(symbol, interval, reason)
+
     def raw_row(self, file: str, line: int) -> str | None:
         """That of the source."""
         return self.source.raw_row(file, line)
