@@ -151,3 +151,26 @@ def test_each_symbol_is_judged_for_itself():
     ]
     assert set(interval_mismatches(pl.concat(parts), "1d")) == {"HOURLY", "WEEKLY"}
     assert set(interval_mismatches(pl.concat(parts), "1h")) == {"DAILY", "WEEKLY"}
+
+
+@pytest.mark.parametrize(
+    ("interval", "step", "other"),
+    [("5m", 5 * MINUTE, MINUTE), ("1h", HOUR, 30 * MINUTE), ("1h", HOUR, 5 * MINUTE)],
+)
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_one_stretch_of_a_finer_interval_is_seen_in_a_long_series(interval, step, other, where):
+    """A share of all gaps would be too small, and the newest bars would be of that."""
+    coarse = every(step, 3000)
+    fine = [START - i * other for i in range(1, 10)]
+    if where == "last":
+        fine = [coarse[-1] + step + i * other for i in range(10)]
+    (refused,) = interval_mismatches(candles([*coarse, *fine]), interval).values()
+    spacing = f"{other // MINUTE} minute" + "s" * (other > MINUTE)
+    assert f"they lie {spacing} apart" in refused.reason
+
+
+@pytest.mark.parametrize("shift", [timedelta(seconds=4), timedelta()])
+def test_a_few_rows_of_a_running_bar_are_no_other_interval(shift):
+    """Nor many of those that begin when somebody asked."""
+    running = [START + 3000 * HOUR + i * MINUTE + shift for i in range(1, 7 if not shift else 40)]
+    assert not interval_mismatches(candles([*every(HOUR, 3000), *running]), "1h")

@@ -13,13 +13,16 @@ from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import UpstreamInvalid
 
 _SECOND = 1_000_000
-_HOUR = 3_600 * _SECOND
+_MINUTE = 60 * _SECOND
+_HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 # A finer interval is half as long at most; a week that begins after a holiday is six days long.
 _SHORTEST_SHARE = 0.6
 # A few odd candles are no other interval: another one shows in nearly all gaps, and in several.
 _ODD_SHARE = 0.1
 _MIN_CLOSE_GAPS = 2
+# So many in a row are a part of the series that is of another interval, however long the rest is.
+_CLOSE_STRETCH = 8
 # Where hours begin at full ones, that of an opening at half past is shorter: one of six or seven.
 _OPENINGS_SHARE = 0.25
 _MIN_WIDE_GAPS = 5
@@ -33,10 +36,11 @@ _Flags = npt.NDArray[np.bool_]
 def interval_mismatches(candles: pl.DataFrame, interval: str) -> dict[str, UpstreamInvalid]:
     """By symbol, those whose candles (RAW_SCHEMA, any order) are of another interval, and why.
 
-    They lie closer than the interval, or nearly all distances within a day are multiples of a
-    multiple of it (so that a series with few trades, whose bars are never neighbours, is none), or
-    there is one candle a day at one time of day. Summer time moves a local time by an hour. Half
-    days, openings at odd times, a shorter first bar and weeks from any day are all of the interval.
+    They lie closer than the interval, be it in one stretch alone, or nearly all distances within a
+    day are multiples of a multiple of it (so that a series with few trades, whose bars are never
+    neighbours, is none), or there is one candle a day at one time of day. Summer time moves a local
+    time by an hour. Half days, openings at odd times, a shorter first bar and weeks from any day
+    are all of the interval.
     """
     dated = candles.select("symbol", "timestamp").drop_nulls()
     if dated.is_empty():
@@ -87,10 +91,25 @@ class _Gaps:
         short, count = some & (self.gaps < _SHORTEST_SHARE * self.step), self._count(some)
         closer = self._count(short)
         result: _Flags = (closer >= _MIN_CLOSE_GAPS) & (closer > _ODD_SHARE * count)
-        if self.step >= _DAY or not result.any():
+        if self.step >= _DAY or not closer.any():
             return result
         alone = self._count(short & ~np.append(False, short[:-1]) & ~np.append(short[1:], False))
-        return result & ((closer - alone > _ODD_SHARE * count) | (alone > _OPENINGS_SHARE * count))
+        result &= (closer - alone > _ODD_SHARE * count) | (alone > _OPENINGS_SHARE * count)
+        return result | (self._count(self._in_close_stretch(short)) > 0)
+
+    def _in_close_stretch(self, short: _Flags) -> _Flags:
+        """The ends of that many short gaps in a row; of candles that begin at whole minutes.
+
+        The rows of a running bar begin whenever somebody has asked for it.
+        """
+        whole = self.starts % _MINUTE == 0
+        both = short & whole & np.append(False, whole[:-1])
+        sums = np.append(0, np.cumsum(both))
+        ends: _Flags = np.zeros(len(both), dtype=np.bool_)
+        ends[_CLOSE_STRETCH - 1 :] = (
+            sums[_CLOSE_STRETCH:] - sums[:-_CLOSE_STRETCH] == _CLOSE_STRETCH
+        )
+        return ends
 
     def _too_wide(self, some: _Flags) -> _Flags:
         if self.step >= _DAY:

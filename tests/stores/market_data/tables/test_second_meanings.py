@@ -177,3 +177,42 @@ def test_a_volume_in_millions_is_the_number_that_it_says(tmp_path, volume, expec
     cells = [(day, *row[:4], volume) for day, row in zip(DAYS, ROWS, strict=True)]
     (tmp_path / "AAA.csv").write_text(lines(cells, HEADER))
     assert read(tmp_path)["volume"].equals(pl.Series([expected] * len(ROWS)))
+
+
+LOADED = HEADER.replace("Date", "id,date").lower() + ",timestamp"
+
+
+@pytest.mark.parametrize("stamp", ["timestamp", "time", "ts"])
+def test_the_time_at_which_a_row_was_loaded_is_not_that_of_its_bar(tmp_path, stamp):
+    cells = [
+        (i, day, *ROWS[i], f"{DAYS[0] + timedelta(days=900 + i)} 02:10:05")
+        for i, day in enumerate(DAYS)
+    ]
+    (tmp_path / "AAA.csv").write_text(lines(cells, LOADED.replace("timestamp", stamp)))
+    with pytest.raises(UpstreamInvalid, match=r"columns\.timestamp") as refused:
+        read(tmp_path)
+    place = f"the file 'AAA.csv', line 2, column '{stamp}', value '2027-06-15 02:10:05'"
+    assert f"{place}: is this the time of the bar, or is it 2024-12-27" in refused.value.reason
+    (tmp_path / "bars.toml").write_text("columns = { timestamp = 'date' }\n")
+    assert read(tmp_path)["timestamp"].to_list() == MIDNIGHTS
+    (tmp_path / "bars.toml").write_text(f"columns = {{ timestamp = '{stamp}' }}\n")
+    assert read(tmp_path)["timestamp"][0] == datetime(2027, 6, 15, 2, 10, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("hours", [-15, -9, 0, 5, 29])
+@pytest.mark.parametrize("date", ["%Y-%m-%d", "%d/%m/%Y", "later"])
+def test_a_date_beside_a_time_may_be_that_of_any_zone(tmp_path, hours, date):
+    """And what is no date is none."""
+    cells = [
+        (i, f"{day:{date}}", *ROWS[i], int((at + timedelta(hours=hours)).timestamp()))
+        for i, (day, at) in enumerate(zip(DAYS, MIDNIGHTS, strict=True))
+    ]
+    (tmp_path / "AAA.csv").write_text(lines(cells, LOADED))
+    expected = [at + timedelta(hours=hours) for at in MIDNIGHTS]
+    assert read(tmp_path)["timestamp"].to_list() == expected
+
+
+def test_a_date_that_is_stored_as_a_moment_has_its_time_beside_it(tmp_path):
+    cells = [(f"{at:%Y-%m-%d} 00:00:00", f"{at:%H:%M}", *ROWS[i]) for i, at in enumerate(HOURS)]
+    (tmp_path / "AAA.csv").write_text(lines(cells, HEADER.replace("Date", "Date,Time")))
+    assert read(tmp_path, interval="1h")["timestamp"].to_list() == HOURS

@@ -9,6 +9,7 @@ import polars as pl
 
 from mlengine.core.bars.bars import PRICES, VALUES
 from mlengine.errors import UpstreamInvalid
+from mlengine.stores.market_data.tables.cells.clocks import dated_clocks
 from mlengine.stores.market_data.tables.cells.flags import read_flags
 from mlengine.stores.market_data.tables.cells.numbers import (
     categories_as_text,
@@ -18,7 +19,7 @@ from mlengine.stores.market_data.tables.cells.numbers import (
     plain_numbers,
     written_numbers,
 )
-from mlengine.stores.market_data.tables.cells.times import clock_texts, read_times
+from mlengine.stores.market_data.tables.cells.times import read_times
 from mlengine.stores.market_data.tables.cells.zones import all_state_zones, to_moments
 from mlengine.stores.market_data.tables.columns.doubts import (
     refuse_doubtful_dots,
@@ -27,7 +28,7 @@ from mlengine.stores.market_data.tables.columns.doubts import (
 )
 from mlengine.stores.market_data.tables.columns.roles import Roles
 from mlengine.stores.market_data.tables.columns.time_doubts import (
-    refuse_lost_half_of_day,
+    refuse_doubtful_starts,
     refuse_other_zone,
     refuse_undated,
 )
@@ -171,28 +172,25 @@ class _Reader:
         return self._table.refusal(self._roles.start, refused)
 
     def _start_column(self) -> pl.Series:
-        start = self._table.columns[self._roles.start]
-        if self._roles.clock is None:
+        start, clock = self._table.columns[self._roles.start], self._roles.clock
+        if clock is None:
             return start
-        date = start.cast(pl.String).str.strip_chars()
         known = self._settings.clock_digits
-        times = self._table.columns[self._roles.clock].cast(pl.String)
         try:
-            clocks, digits = clock_texts(times, known)
+            column, digits = dated_clocks(start, self._table.columns[clock], known)
         except CellRefused as refused:
-            raise self._table.refusal(self._roles.clock, refused) from None
+            raise self._table.refusal(clock, refused) from None
         # Rows before that have fewer digits were read otherwise.
         self._needs_whole_file |= known not in (None, digits)
         self._settings = replace(self._settings, clock_digits=digits)
-        return date + " " + clocks
+        return column
 
     def _starts(self) -> tuple[pl.Series, pl.Series]:
         """The starts, or the ends that the rows are stamped at, and the sessions."""
         column = self._start_column()
         times, self._settings = self._times(self._roles.start, column, self._settings)
-        if column.dtype == pl.String and self._settings.date_format is None:
-            hours = self._roles.start if self._roles.clock is None else self._roles.clock
-            refuse_lost_half_of_day(self._table, hours, times.local, self._symbols)
+        if self._settings.date_format is None:
+            refuse_doubtful_starts(self._table, self._roles, times.local, self._symbols)
         if self._settings.stamp == "start":
             return self._moments(times, column)
         # A bare date ends at the midnight that follows it.

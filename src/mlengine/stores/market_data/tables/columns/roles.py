@@ -9,8 +9,8 @@ import polars as pl
 from mlengine.core.bars.bars import PRICES
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.candles import START_KEYS, VALUE_KEYS
+from mlengine.stores.market_data.tables.cells.clocks import are_clocks
 from mlengine.stores.market_data.tables.cells.numbers import plain_numbers
-from mlengine.stores.market_data.tables.cells.times import are_clocks
 from mlengine.stores.market_data.tables.columns.doubts import (
     refuse_billionths,
     refuse_cut_thousands,
@@ -44,15 +44,16 @@ _PRICE_AS_CLOSE = "price"
 class Roles:
     """The positions of a table's columns; None is what it does not have.
 
-    `clock` is the time of the day beside `start`, `volume` None says that the market has none.
-    `ticker` is set where the columns are those of one symbol among several. `sole_names` is what
-    all rows say in columns that may name their symbol, or interval.
+    `clock` is the time of the day beside `start`, `date` a date beside a whole time. `volume` None
+    says that the market has none. `ticker` is set where the columns are those of one symbol among
+    several. `sole_names` is what all rows say in columns that may name their symbol, or interval.
     """
 
     start: int
     prices: Mapping[str, int]
     volume: int | None
     clock: int | None = None
+    date: int | None = None
     symbol: int | None = None
     closes: int | None = None
     final: int | None = None
@@ -93,13 +94,14 @@ class _RoleFinder:
     columns: Sequence[int]
 
     def roles(self) -> Roles:
-        start, clock = self._start()
+        start, clock, date = self._start()
         symbol = self._stated("symbol", SYMBOLS) if self.table.tickers is None else None
         return Roles(
             start=start,
             prices={name: self._price(name) for name in PRICES},
             volume=self._volume(symbol),
             clock=clock,
+            date=date if date != start else None,
             symbol=symbol,
             closes=self._stated("close_time", CLOSES),
             final=self._stated("final", FINALS),
@@ -107,22 +109,22 @@ class _RoleFinder:
             sole_names=self._sole_names(symbol),
         )
 
-    def _start(self) -> tuple[int, int | None]:
+    def _start(self) -> tuple[int, int | None, int | None]:
         stated = self._stated("timestamp", ())
         if stated is not None:
-            return stated, None
+            return stated, None, None
         date, clock = self._stated("date", DATES), self._stated("time", CLOCKS)
         named = self._first(STARTS)
         pair = date is not None and clock is not None
         if pair and named in (date, clock) and are_clocks(self.table.columns[cast("int", clock)]):
-            return cast("int", date), clock
+            return cast("int", date), clock, None
         first = self.columns[0]
         index = (
             first if plain_name(self.table.names[first]) in INDEXES else self._first(INDEX_LEVEL)
         )
         for start in (named, date, index):
             if start is not None and (start != index or _says_something(self.table, start)):
-                return start, None
+                return start, None, date
         raise self._missing("timestamp", (*START_KEYS, "date"))
 
     def _price(self, name: str) -> int:

@@ -3,10 +3,14 @@
 import re
 from datetime import time, timedelta
 
+import numpy as np
 import polars as pl
 
+from mlengine.stores.market_data.tables.cells.numbers import categories_as_text
+from mlengine.stores.market_data.tables.cells.times import read_times
 from mlengine.stores.market_data.tables.columns.names import plain_name
-from mlengine.stores.market_data.tables.settings import SETTINGS_FILE
+from mlengine.stores.market_data.tables.columns.roles import Roles
+from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
 from mlengine.stores.market_data.tables.table import CellRefused, Table, states_something
 
 # Where times state no zone of their own, it says which is theirs.
@@ -19,6 +23,9 @@ _FIRST_HOUR, _LAST_HOUR = 1, 12
 # Sessions begin from then on, and after noon end before it.
 _MORNING = 8
 _SAMPLE_ROWS = 16
+_MOST_DATES = 64
+# Further than zones lie apart.
+_OTHER_DATE = timedelta(days=2, hours=1)
 _HALF = r"(?i)[ap]\.?m\.?\b"
 
 
@@ -55,7 +62,39 @@ def refuse_other_zone(table: Table, start: int, local: pl.Series) -> None:
         )
 
 
-def refuse_lost_half_of_day(
+def refuse_doubtful_starts(
+    table: Table, roles: Roles, local: pl.Series, symbols: pl.Series
+) -> None:
+    """That local times are those of bars, and whole."""
+    if table.columns[roles.start].dtype == pl.String:
+        position = roles.start if roles.clock is None else roles.clock
+        _refuse_lost_half_of_day(table, position, local, symbols)
+    if roles.date is not None:
+        _refuse_other_date(table, roles.start, roles.date, local)
+
+
+def _refuse_other_date(table: Table, start: int, date: int, local: pl.Series) -> None:
+    """That the times are of the dates beside them, which may be the bars' own; some rows show it.
+
+    The dates may be those of another zone.
+    """
+    rows = np.unique(np.linspace(0, len(local) - 1, num=min(_MOST_DATES, len(local)), dtype=int))
+    try:
+        dates = read_times(categories_as_text(table.columns[date]).gather(rows), TableSettings())[0]
+    except CellRefused:
+        return
+    apart = (local.gather(rows) - dates.local).abs() >= _OTHER_DATE
+    if not 2 * int(apart.sum()) > len(apart) - apart.null_count():
+        return
+    row = int(rows[apart.arg_max() or 0])
+    words = (
+        f"is this the time of the bar, or is it {table.columns[date][row]} in the column "
+        f"{table.names[date]!r}? {SETTINGS_FILE} can name it: columns.timestamp"
+    )
+    raise table.refusal(start, CellRefused(words, row, table.columns[start][row]))
+
+
+def _refuse_lost_half_of_day(
     table: Table, position: int, local: pl.Series, symbols: pl.Series
 ) -> None:
     """That times are not those of a clock of twelve hours without its AM and PM.
