@@ -299,6 +299,18 @@ def test_one_training_brings_its_own_worker_and_ends_with_it(tmp_path: Path) -> 
         assert not alive(training.pid("worker"))
 
 
+def test_one_training_of_a_line_asks_for_that_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mlengine", "train", "--model", "nope"],
+        cwd=tmp_path,
+        env={**os.environ, "ARTIFACTS_DIR": str(tmp_path / "artifacts"), "REDIS_URL": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "no model line 'nope'" in done.stderr) == (3, True)
+
+
 def test_one_training_uses_the_running_platform(tmp_path: Path) -> None:
     with Supervised(tmp_path) as platform:
         assert platform.says(UP), platform.lines
@@ -325,12 +337,14 @@ def test_an_unknown_command_shows_the_usage() -> None:
     assert "migrate" in done.stdout
 
 
-def test_plain_train_is_the_supervisors_and_with_options_it_is_flasks() -> None:
+def test_plain_train_of_any_line_is_the_supervisors_and_with_options_it_is_flasks() -> None:
     def resolve(*arguments: str) -> click.Command | None:
         with mlengine.make_context("mlengine", ["--help"], resilient_parsing=True) as context:
             return mlengine.resolve_command(context, list(arguments))[1]
 
-    assert resolve("train") is train
+    assert resolve("train") is resolve("train", "--model", "slow") is train
+    assert resolve("train", "--model=slow") is train
+    assert resolve("train", "--model", "slow", "--json") is cli.load("train")
     assert resolve("train", "--wait") is resolve("train", "runs") is cli.load("train")
 
 

@@ -6,10 +6,12 @@ imported when it is run.
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,12 +53,12 @@ class CommandTree(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Plain `train` is the supervisor's; `help` and an unknown command show the list."""
+        """Plain `train`, of any line, is the supervisor's; `help` and what is unknown list all."""
         if args == ["help"]:
             click.echo(ctx.get_help())
             ctx.exit()
-        if args == ["train"]:
-            return "train", train, []
+        if _is_plain_train(args):
+            return "train", train, args[1:]
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
@@ -72,6 +74,12 @@ class CommandTree(click.Group):
         }
         with formatter.section("Commands"):
             formatter.write_dl(sorted({**cli.COMMANDS, **light}.items()))
+
+
+def _is_plain_train(args: list[str]) -> bool:
+    """Whether it is `train`, with at most the line to train."""
+    line = " ".join(args[1:])
+    return args[:1] == ["train"] and (not line or re.fullmatch(r"--model[ =]\S+", line) is not None)
 
 
 @click.group(cls=CommandTree, context_settings={"help_option_names": ["-h", "--help"]})
@@ -169,11 +177,15 @@ def supervisor_prepare() -> None:
 
 
 @click.command()
-def train() -> None:
+@click.option("--model", "line")
+def train(line: str | None) -> None:
     """Train once on the running platform, or with a worker of its own."""
     settings = _settings(create=True)
     configure_logs(settings, is_command=True)
-    sys.exit(supervisor.train_once(settings, ChildCommands()))
+    commands = ChildCommands()
+    if line is not None:
+        commands = replace(commands, train=(*commands.train, "--model", line))
+    sys.exit(supervisor.train_once(settings, commands))
 
 
 def main() -> None:

@@ -41,8 +41,8 @@ _POLL_SECONDS = 0.3
 def train(context: click.Context, wait: bool, first: bool, json_: bool) -> None:
     """Train once; see to runs and schedule.
 
-    With the configured settings, unless a command below is named. `mlengine train` without options
-    waits, and brings a worker where no platform runs; `flask train` only asks the queue.
+    With the configured settings, unless a command below is named. `mlengine train`, also with
+    --model, waits, and brings a worker where no platform runs; `flask train` only asks the queue.
     Exits with 1 when a run that was waited for did not succeed, with 4 when one is under way.
     """
     if context.invoked_subcommand is None:
