@@ -181,3 +181,18 @@ def test_an_answer_of_another_interval_is_in_the_log(
     assert "another interval than 1d" in first.__dict__["reason"]
     assert first.__dict__["answer"].startswith('{"symbol":')
     assert last.__dict__["reason"] in useless["detail"]
+
+
+def test_symbols_that_alone_have_no_volume_are_named_by_a_training(world: World) -> None:
+    """What reads it is null for them, so that their predictions are not usable in production."""
+    for number, symbol in enumerate(("FX", "FX2")):
+        rows = [(*row[:4], 0) for row in walk(400, seed=number)]
+        world.csv(f"{symbol}.csv", weekdays(400), rows)
+    some = world.train("GOOD", "FX")
+    assert some["feature_set"]["name"] == "core"
+    assert "no volume, which others have: FX; features" in some["remarks"][-1]
+    shares = {each["symbol"]: each.get("zero_volume_share") for each in some["data"]["series"]}
+    assert shares == {"GOOD": None, "FX": 1.0}
+    none = world.train("FX", "FX2")
+    assert none["feature_set"]["name"] == "core.no_volume"
+    assert not any("others have" in remark for remark in none["remarks"])

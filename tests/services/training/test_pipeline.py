@@ -197,6 +197,7 @@ def test_labels_that_lead_over_a_hole_are_not_learned_and_counted(fit):
     assert (series["S00"].status, series["S00"].dropped_labels) == ("ok", 0)
     assert series["S01"].reasons == ("bars_missing", "hole_in_history")
     assert (series["S01"].holes, series["S01"].dropped_labels) == (1, 5)
+    assert (series["S01"].missing_bars, series["S01"].zero_volume_share) == (40, 0.0)
     assert candidate.manifest.data.labelled_rows == 3 * 390 - 40 - 5
 
 

@@ -20,7 +20,6 @@ from mlengine.core.training.dataset import Dataset
 from mlengine.core.training.experiment import EvaluatedModel, Experiment
 from mlengine.core.training.spec import TrainSpec
 from mlengine.core.versions.data_entry import DataEntry, SkippedSymbol
-from mlengine.core.versions.layout import CANDIDATE_FILE, MODEL_FILE
 from mlengine.core.versions.manifest import (
     FeatureSetEntry,
     FoldEntry,
@@ -29,14 +28,11 @@ from mlengine.core.versions.manifest import (
     RowRange,
     SplitEntry,
 )
+from mlengine.services.training.remarks import remarks
 from mlengine.services.training.training_bars import TrainingBars
 
 _KINDS = {"direction": "forward_return_sign", "return": "forward_return"}
 _TOO_FEW_BARS = "too few bars for one row"
-_OTHER_TREES = (
-    "fitted by the workers of a Dask cluster, whose sums depend on who is first: the same recipe "
-    "may give other trees each time, so that the gate never promotes it by itself"
-)
 _NEVER_MEMBER = "no row on a date within its membership of the universe"
 
 
@@ -116,7 +112,7 @@ def build_manifest(
         candidate_fingerprint=candidate.fitted.fingerprint,
         libraries=libraries(),
         gate=decision,
-        remarks=_remarks(training),
+        remarks=remarks(training),
         reproducible=spec.is_reproducible,
     )
 
@@ -218,20 +214,6 @@ def _selected_through(training: TrainingResult, decision: Decision) -> datetime 
     if decision.test is None:
         return None
     return _last_label(training.dataset, training.candidate.rows.test)
-
-
-def _remarks(training: TrainingResult) -> tuple[str, ...]:
-    remarks = []
-    if training.candidate.fitted.best_iteration == 1:
-        remarks.append("one tree: early stopping found nothing better than the first round")
-    if training.experiment.refit is not None:
-        remarks.append(f"metrics describe {CANDIDATE_FILE}; {MODEL_FILE} is its refit on all rows")
-    if not training.spec.is_reproducible:
-        remarks.append(_OTHER_TREES)
-    if training.dropped_features:
-        names = ", ".join(training.dropped_features)
-        remarks.append(f"left out, since no symbol has what they need: {names}")
-    return tuple(remarks)
 
 
 def libraries() -> dict[str, str]:
