@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from mlengine.stores.market_data.tables.table import CellRefused, LocalTimes, constant
+from mlengine.stores.market_data.tables.cells.date_order import (
+    day_stands_first,
+    refuse_other_order,
+)
+from mlengine.stores.market_data.tables.table import LocalTimes, constant
 
 _MOMENT = re.compile(
     r"""
@@ -16,22 +20,23 @@ _MOMENT = re.compile(
       | (?P<compact>\d{8})
       | (?P<year_last>\d{1,2}(?P<s2>[-/.])\d{1,2}(?P=s2)\d{4})
       | (?P<named_first>[A-Za-z]{3,9}\ \d{1,2}(?P<comma>,?)\ \d{4})
-      | (?P<named_second>\d{1,2}(?P<s3>[-\ ])[A-Za-z]{3,9}(?P=s3)\d{4})
+      | (?P<named_second>\d{1,2}(?P<s3>[-\ ]?)[A-Za-z]{3,9}(?P=s3)\d{4})
     )
     (?:
-        (?P<join>T|\ +|-|,\ )
+        (?P<join>T|D|:|\ +|-|,\ )
         (?: (?P<colons>\d{1,2}:\d\d(?P<seconds>:\d\d(?P<fraction>\.\d+)?)?)
           | (?P<digits>\d{6}|\d{4}) )
         (?P<half>\ ?[AaPp][Mm]\b)?
     )?
     (?P<zone>\ *(?:[Zz]|[+-]\d\d(?::?\d\d)?(?::\d\d)?|(?:GMT|UTC)[+-]\d\d:\d\d
-      |[A-Za-z][A-Za-z0-9_/+-]*))?
+      |[A-Za-z][A-Za-z0-9_/+-]*)(?:\[[A-Za-z0-9_/+-]+\])?)?
     """,
     re.VERBOSE | re.ASCII,
 )
 # The end of a day, which ISO 8601 also writes so.
 _DAY_END = r"^(.*[T ,-])24(:?00(?::?00(?:\.0+)?)?)$"
-_YEAR_FIRST = r"^[0-9]{4}[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(?:[^0-9]|$)"
+# `Tue, 2 Jan 2024`
+_WEEKDAY = "^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? +"
 _SAMPLE_ROWS = 16
 _MOST_FORMATS = 24
 
@@ -61,6 +66,8 @@ def written_times(
     texts = texts.str.strip_chars()
     if date_format:
         return _parse_stated(texts, date_format), day_first
+    if texts.drop_nulls().head(_SAMPLE_ROWS).str.contains(_WEEKDAY).any():
+        texts = texts.str.replace(_WEEKDAY, "")
     formats = Counter(_formats(texts.drop_nulls().head(_SAMPLE_ROWS)))
     usual = max(formats, key=formats.__getitem__, default=None)
     if usual is None or (usual.year_last and day_first is None):
@@ -72,7 +79,7 @@ def written_times(
     rows = (texts.is_not_null() & times.local.is_null()).arg_true()
     further, day_first = _by_shape(texts.gather(rows), rows, day_first=day_first)
     merged = _merged(times, rows, further)
-    _refuse_day_between(texts, merged.local)
+    refuse_other_order(texts, merged.local)
     return merged, day_first
 
 
@@ -89,7 +96,7 @@ def _by_shape(
     formats = list(by_format.items())[:_MOST_FORMATS]
     year_last = [shape for format_, group in formats if format_.year_last for shape in group]
     if year_last and day_first is None:
-        day_first = _day_first(texts, shapes.is_in(year_last), rows)
+        day_first = day_stands_first(texts, shapes.is_in(year_last), rows)
     times = LocalTimes(constant(None, pl.Datetime("us"), len(texts)))
     for format_, group in formats:
         mine = shapes.is_in(group).arg_true()
@@ -111,39 +118,6 @@ def _merged(times: LocalTimes, rows: pl.Series, further: LocalTimes) -> LocalTim
         bare = constant(bare, pl.Boolean(), len(times.local))
     local = times.local.scatter(rows, further.local)
     return LocalTimes(local, zones, bare.scatter(rows, further.bare))
-
-
-def _day_first(texts: pl.Series, which: pl.Series, rows: pl.Series) -> bool:
-    pair = texts.str.extract_groups(r"^([0-9]{1,2})[-/.]([0-9]{1,2})")
-    first, second = (pair.struct.field(name).cast(pl.Int8, strict=False) for name in ("1", "2"))
-    late_first, late_second = (
-        (which & (number > 12)).fill_null(value=False) for number in (first, second)
-    )
-    if late_first.any() != late_second.any():
-        return bool(late_first.any())
-    row = (late_second if late_second.any() else which).arg_max() or 0
-    words = (
-        "the day stands first in some rows and second in others"
-        if late_first.any()
-        else "is the day or the month first?"
-    )
-    raise CellRefused(
-        f"{words} Set date_format in bars.toml, such as '%d/%m/%Y'", rows[row], texts[row]
-    )
-
-
-def _refuse_day_between(texts: pl.Series, local: pl.Series) -> None:
-    """That dates are not written with the day between year and month.
-
-    Some then have no month; and none that is read has a day beyond twelve.
-    """
-    parts = texts.set(local.is_not_null(), None).str.extract_groups(_YEAR_FIRST)
-    between, last = (parts.struct.field(name).cast(pl.Int8, strict=False) for name in ("1", "2"))
-    no_month = (between.is_between(13, 31) & last.is_between(1, 12)).fill_null(value=False)
-    if no_month.any() and (local.dt.day() <= 12).all():
-        row = no_month.arg_max() or 0
-        words = "is its day between year and month? Set date_format in bars.toml, as '%Y-%d-%m'"
-        raise CellRefused(words, row, texts[row])
 
 
 def _parse_stated(texts: pl.Series, date_format: str) -> LocalTimes:
@@ -203,6 +177,9 @@ def _read(texts: pl.Series, format_: _Format, *, day_first: bool) -> LocalTimes:
     times = _parse(texts.str.slice(0, format_.width), pattern, has_clock=format_.has_clock)
     # Another row's zone may begin elsewhere: its rest is then no zone, which a later step says.
     zones = texts.str.slice(format_.width).str.strip_chars()
+    if zones.str.ends_with("]").any():
+        # The name of a zone beside its offset.
+        zones = zones.str.replace(r"\[[^\[]*\]$", "")
     return replace(times, zones=zones.set(times.local.is_null(), None))
 
 
