@@ -207,9 +207,10 @@ def test_hundredfold_prices_are_unexplained_jumps(rows):
     assert weekdays(600)[rows[0]] in [jump.timestamp for jump in quality.jumps]
 
 
-def test_a_single_wrong_price_within_a_bar_is_an_unexplained_jump():
+@pytest.mark.parametrize("factor", [5, 10, 50])
+def test_a_single_wrong_price_within_a_bar_is_an_unexplained_jump(factor):
     prices = walk(600)
-    prices["low"][580] /= 50
+    prices["low"][580] /= factor
     quality = check(bars_of(weekdays(600), prices))
     assert [jump.timestamp for jump in quality.jumps] == [weekdays(600)[580]]
 
@@ -228,7 +229,21 @@ OTHER_UNITS = {
     "ten times in the newest bar": (slice(599, None), 10.0, ()),
     "a close with a digit too many": (slice(500, 501), 10.0, ("high", "close")),
     "a close with a digit too few": (slice(500, 501), 0.1, ("low", "close")),
+    "the newest close with a digit too many": (slice(599, None), 10.0, ("high", "close")),
+    "the newest close with a digit too few": (slice(599, None), 0.1, ("low", "close")),
+    "a high with a digit too many": (slice(500, 501), 10.0, ("high",)),
 }
+
+
+@pytest.mark.parametrize(("row", "factor"), [(500, 0.06), (599, 0.4), (599, 3.0)])
+def test_a_close_far_from_the_open_is_news_while_it_may_be(row, factor):
+    """Seventeen to one within a day and no way back; at once, a half more of what is usual."""
+    prices = walk(600)
+    for name in ("open", "high", "low", "close"):
+        prices[name][row + 1 :] *= factor
+    for name in ("close", "low" if factor < 1 else "high"):
+        prices[name][row] *= factor
+    assert check(bars_of(weekdays(600), prices)).status == "ok"
 
 
 @pytest.mark.parametrize("name", OTHER_UNITS)

@@ -219,7 +219,9 @@ def test_a_close_before_the_start_is_a_contradiction():
     assert clean(raw).report.dropped == {"closes_before_start": len(DAYS)}
 
 
-@pytest.mark.parametrize("zone", ["Europe/London", "Asia/Tokyo", "Australia/Sydney"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/London", "Asia/Tokyo", "Australia/Sydney", "Pacific/Auckland"]
+)
 def test_days_that_begin_on_sunday_evening_need_a_timezone(zone: str) -> None:
     """They are those of a Monday somewhere; in London only while it is summer."""
     frame = candles("AAA", local(DAYS, ZoneInfo(zone)))

@@ -23,9 +23,11 @@ _SMALLEST_MOVE = 0.01
 # Volume the other way, by the medians of so many bars on either side, within this factor.
 _BARS_ASIDE = 10
 _VOLUME_FACTOR = 2.0
-# From one bar to the next, or beside all other prices of its bar, nothing trades twenty times up.
+# From one bar to the next, or from open to close, nothing trades twenty times up.
 _WRONG = np.log(20.0)
 # Nor at a quarter, or four times up, where the bar moves as usual: other shares, or another unit.
+# Nor does a high or a low beside all other prices of its bar, and hardly a close that no bar has
+# followed yet.
 _OTHER_UNIT = np.log(4.0)
 # A third of the price overnight and back again within days is no news either.
 _REVERTING = np.log(3.0)
@@ -95,10 +97,12 @@ def find_jumps(bars: BarArrays) -> Sequence[Jump]:
     beside = np.maximum(np.log(highs / np.maximum(opens, closes)),
                         np.log(np.minimum(opens, closes) / lows))  # fmt: skip
     jumps: dict[int, Jump] = {}
-    for row in np.flatnonzero(beside >= _WRONG):
+    for row in np.flatnonzero(beside >= _OTHER_UNIT):
         jumps[int(row)] = _jump(bars, int(row), "print", float(np.exp(beside[row])))
-    moves = np.log(closes / opens)[:-1]
-    for row in np.flatnonzero((np.abs(moves) >= _REVERTING) & _undone(moves, gaps)):
+    moves = np.log(closes / opens)
+    wrong = np.abs(moves) >= np.append(np.full(len(gaps), _WRONG), _OTHER_UNIT)
+    wrong[:-1] |= (np.abs(moves[:-1]) >= _REVERTING) & _undone(moves[:-1], gaps)
+    for row in np.flatnonzero(wrong):
         jumps.setdefault(int(row), _jump(bars, int(row), "print", float(np.exp(moves[row]))))
     for row in np.flatnonzero(np.abs(gaps) >= _SPLITS[0] - _SPLIT_TOLERANCE):
         gap, at = float(gaps[row]), int(row) + 1

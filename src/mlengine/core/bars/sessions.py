@@ -16,8 +16,8 @@ from mlengine.core.timestamps import EPOCH, rfc3339
 from mlengine.errors import UpstreamInvalid
 
 _DAY = timedelta(days=1)
-# A date that begins so late by UTC is that of the next day in the east.
-_EVENING = 12
+# A date that begins so late by UTC is that of the next day in the east (New Zealand's, in summer).
+_EVENING = 11
 # In a market's own zone, where no exchange closes so late; futures open then for the next day.
 _EVENING_AT_HOME = 16
 _SUNDAY, _BEFORE_SUNDAY = 7, (5, 6)
