@@ -17,6 +17,7 @@ from mlengine.core.bars.quality import (
     have_usual_values,
     suspect_reasons,
 )
+from mlengine.core.calendars.expected import usual_longest_gap
 from mlengine.core.calendars.market import Market
 from mlengine.core.calendars.named import calendar
 from mlengine.stores.market_data.sample import SampleMarketData, find_sample_file
@@ -434,3 +435,26 @@ def test_bars_of_a_wrong_zone_are_no_thin_market() -> None:
     early = [datetime(d.year, d.month, d.day, 4, tzinfo=NEW_YORK) + i * HOUR
              for d in days for i in range(16)]  # fmt: skip
     assert suspect_reasons(bars_of(early[-64:]), 64, **asked) == ()
+
+
+@pytest.mark.parametrize(
+    ("hours", "zone", "reasons", "gap"),
+    [
+        ((9.5, 16), NEW_YORK, (), 0),
+        ((9.5, 16), UTC, ("bars_missing",), 0),  # of New York, called UTC
+        ((4, 20), NEW_YORK, (), 0),
+    ],
+)
+def test_a_window_beside_the_session_lacks_its_bars(hours, zone, reasons, gap):
+    """Within a day it has no gap; and what the session lacks each day is not what is usual."""
+    days = [day for day in weekdays(8) if day.date() < date(2026, 11, 26)]
+    step = timedelta(minutes=5)
+    moments = [
+        datetime(day.year, day.month, day.day, tzinfo=zone) + minutes * MINUTE
+        for day in days
+        for minutes in range(int(hours[0] * 60), int(hours[1] * 60), 5)
+    ]
+    bars = bars_of([moment.astimezone(UTC) for moment in moments])
+    market = Market("AAA", calendar=calendar("XNYS"))
+    assert suspect_reasons(bars, 60, interval="5m", market=market) == reasons
+    assert usual_longest_gap(bars.arrays.starts, calendar("XNYS"), step) == gap

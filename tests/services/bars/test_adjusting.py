@@ -286,6 +286,22 @@ def test_a_service_that_fails_is_an_error_until_actions_are_known(tmp_path):
         assert asked(upstream) == count + 1
 
 
+@pytest.mark.parametrize(("count", "is_gone"), [(2, True), (3, False)])
+def test_many_actions_that_are_gone_at_once_are_an_empty_answer(tmp_path, count, is_gone):
+    """One or two may have been taken back."""
+    paid = [{"date": str((START + day * DAY).date()), "kind": "dividend", "value": 1}
+            for day in (100, 200, 300)[:count]]  # fmt: skip
+    with LoopbackUpstream(RAW) as upstream:
+        upstream.actions["AAA"] = paid
+        running, now = over_http(upstream, tmp_path), START + ROWS * DAY + HOUR
+        adjusted = history(running, now)
+        upstream.actions["AAA"] = []
+        raw = history(running, now + DAY)
+        assert (raw.values[3, 0] != adjusted.values[3, 0]) == is_gone
+        upstream.actions["AAA"] = paid
+        assert history(running, now + 2 * DAY).values[3, 0] == adjusted.values[3, 0]
+
+
 @pytest.mark.parametrize("status", [200, 503])
 def test_many_threads_ask_a_service_once_for_the_actions_of_a_symbol(tmp_path, status):
     with LoopbackUpstream(RAW) as upstream, ThreadPoolExecutor(20) as threads:

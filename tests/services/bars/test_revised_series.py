@@ -195,3 +195,19 @@ def test_a_late_bar_costs_no_newer_one_as_of_a_moment_between(
         at = one.history("AAA", bars=bars, as_of=then, now=NOW + 2 * HOUR).frame.tail(20)
         assert at.equals(before.frame()), bars
     assert queries(upstream.requests, "start")[-1] == "1970-01-01T00:00:00Z"
+
+
+def test_an_older_copy_of_an_answer_is_not_believed(
+    upstream: LoopbackUpstream, tmp_path: Path
+) -> None:
+    """Its last bar was still running then; that it lacks the newest one alone says nothing."""
+    one = service(upstream, tmp_path)
+    before = window(one, hours=0)
+    running = pl.col("volume") * 0.3
+    upstream.serve(pl.concat([BARS.head(497), BARS[497:498].with_columns(volume=running)]))
+    served = one.window("AAA", bars=20, as_of=None, now=NOW + HOUR)
+    assert served.bars.bars_hash == before.bars_hash
+    assert served.origin.upstream_age_seconds == 3600
+    upstream.serve(BARS.head(498))
+    served = one.window("AAA", bars=20, as_of=None, now=NOW + HOUR + 9 * SECOND)
+    assert (served.bars.bars_hash, served.origin.upstream_age_seconds) == (before.bars_hash, None)

@@ -16,6 +16,7 @@ from mlengine.core.bars.holes import Gaps, Hole, find_gaps
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.jumps import Jump, are_calm, find_jumps, repeat_a_bar
 from mlengine.core.calendars.calendar import Calendar
+from mlengine.core.calendars.expected import MAX_OUTSIDE_SHARE, are_misplaced
 from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.calendars.inference import infer_calendar
 from mlengine.core.calendars.market import Market
@@ -34,8 +35,6 @@ MIN_MISSING_BARS = 3
 THIN_USUAL_GAP = 5
 # So many bars without any volume, of a series that has some before: the feed lost it.
 VOLUME_BARS = 20
-# Trade before and after the session comes beside its own bars, not in their place.
-MAX_OUTSIDE_SHARE = 0.2
 # Rows that are no loss: they come with time, stand beside the row of their day, or before all bars.
 _NO_LOSS = ("unfinished", "off_grid", "not_listed")
 _MOST_LISTED = 10
@@ -194,7 +193,11 @@ def _window_gap_reasons(
     moments = np.frombuffer(starts, np.int64)
     by = calendar or infer_calendar(moments, step)
     gaps = find_gaps(moments, step, by).while_listed(*listed)
-    return _gap_reasons(by, gaps.tail(window_bars), window_bars)
+    reasons = _gap_reasons(by, gaps.tail(window_bars), window_bars)
+    # A window within a day lacks no bar of a session that it stands beside.
+    if are_misplaced(moments, by, step) and _is_missing(by, gaps):
+        return tuple(dict.fromkeys(("bars_missing", *reasons)))
+    return reasons
 
 
 def _reasons(
@@ -212,19 +215,22 @@ def _reasons(
 
 def _gap_reasons(calendar: Calendar, gaps: Gaps, window_bars: int) -> tuple[str, ...]:
     """Those of what is missing between bars."""
-    longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name in WITHOUT_HOLIDAYS else MAX_MISSING_SHARE
-    missing = gaps.missing_bars >= MIN_MISSING_BARS and _missing_share(gaps) > longest
-    # Where they stand outside of the sessions instead, as those of a wrong zone, none are thin.
-    missing = missing and (
-        gaps.usual < THIN_USUAL_GAP or calendar.outside_share(gaps.starts) > MAX_OUTSIDE_SHARE
-    )
     in_window = bool(gaps.is_hole[-max(window_bars - 1, 1) :].any())
     applies = {
-        "bars_missing": missing,
+        "bars_missing": _is_missing(calendar, gaps),
         "hole_in_window": in_window,
         "hole_in_history": not in_window and bool(gaps.is_hole.any()),
     }
     return tuple(reason for reason, applied in applies.items() if applied)
+
+
+def _is_missing(calendar: Calendar, gaps: Gaps) -> bool:
+    """Whether more bars are missing than closures and few trades explain."""
+    longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name in WITHOUT_HOLIDAYS else MAX_MISSING_SHARE
+    missing = gaps.missing_bars >= MIN_MISSING_BARS and _missing_share(gaps) > longest
+    # Where they stand outside of the sessions instead, as those of a wrong zone, none are thin.
+    is_thin = gaps.usual >= THIN_USUAL_GAP
+    return missing and not (is_thin and calendar.outside_share(gaps.starts) <= MAX_OUTSIDE_SHARE)
 
 
 def _dropped_share(bars: CleanBars) -> float:

@@ -14,6 +14,8 @@ from mlengine.core.calendars.hours import FOREIGN_EXCHANGE
 
 # So many bars have to be missing before a feed counts as stale.
 MISSED_BARS = 3
+# Trade before and after the session comes beside its own bars, not in their place.
+MAX_OUTSIDE_SHARE = 0.2
 _GAPS = 5_000
 _BARS_A_STRETCH = 20
 # Fewer stretches say nothing of an ordinary one: the only outage would be the usual gap.
@@ -51,11 +53,19 @@ def _stale_from(cadence: BarCadence, last_start: datetime) -> datetime | None:
 
 
 def usual_longest_gap(starts: Moments, calendar: Calendar, interval: timedelta) -> int:
-    """The longest gap in an ordinary stretch of a series, in bars; 0 without bars."""
+    """The longest gap in an ordinary stretch of a series, in bars; 0 without bars.
+
+    What lies outside of the sessions lacks their bars for another reason than few trades.
+    """
     recent = starts[-_GAPS:]
-    if len(recent) < 2:
+    if len(recent) < 2 or are_misplaced(recent, calendar, interval):
         return 0
     return usual_longest(calendar.bars_missing(recent, interval), recent, interval)
+
+
+def are_misplaced(starts: Moments, calendar: Calendar, interval: timedelta) -> bool:
+    """Whether bars within a day are outside of sessions, as those of a wrong zone, or beside."""
+    return interval < _DAY and calendar.outside_share(starts) > MAX_OUTSIDE_SHARE
 
 
 def usual_longest(gaps: Ints, starts: Moments, interval: timedelta) -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
 
-from mlengine.core.actions.actions import ActionRevision, actions_at, next_midnight
+from mlengine.core.actions.actions import ActionRevision, StatedAction, actions_at, next_midnight
 from mlengine.core.calendars.market import NO_MARKETS, MarketDirectory
-from mlengine.errors import DatabaseUnavailable, MlengineError
+from mlengine.errors import DatabaseUnavailable, MlengineError, UpstreamInvalid
 from mlengine.stores.bars.action_store import ActionStore, RecordedActions, ReportedActions
 from mlengine.stores.market_data import MarketData
 from mlengine.stores.market_data.deadline import NEVER, Deadline
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 # A source that failed is asked again after so long, while what is recorded of it serves.
 _RETRY_AFTER = timedelta(minutes=1)
 _NO_NEW_ANSWER = timedelta(seconds=5)
+# One or two may have been taken back; that so many are is an empty answer.
+_FEWEST_GONE = 3
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,10 @@ class ActionsService:
         statements: dict[str, ReportedActions] = {}
         ends_at = self.source.deadline().sooner_of(deadline)
         asked = [symbol for symbol in symbols if symbol not in failed]
-        for symbol, each in self.source.actions(asked, now=now, deadline=ends_at).items():
+        for symbol, stated in self.source.actions(asked, now=now, deadline=ends_at).items():
+            each = stated
+            if self._is_remote and symbol in recorded and _lacks_all(stated, recorded[symbol], now):
+                each = UpstreamInvalid(f"actions of {symbol}: all that there were are gone")
             if isinstance(each, MlengineError):
                 failed[symbol], self._failures[symbol] = each, (now, each)
                 facts = {"symbol": symbol, "reason": str(each)}
@@ -167,3 +172,13 @@ class ActionsService:
         """How a service has just failed: those who waited for its answer don't ask again."""
         at, error = self._failures.get(symbol, (now, None))
         return error if self._is_remote and now - at < _NO_NEW_ANSWER else None
+
+
+def _lacks_all(
+    stated: Sequence[StatedAction] | MlengineError, recorded: RecordedActions, now: datetime
+) -> bool:
+    """Whether nothing is stated any more, though several actions have had their effect."""
+    if isinstance(stated, MlengineError) or len(stated):
+        return False
+    known = actions_at(recorded.revisions, now)
+    return sum(each.ex_date <= now.date() for each in known) >= _FEWEST_GONE

@@ -45,7 +45,7 @@ class IncrementalFetcher:
 
         Raises what `BarFetcher.fetch` raises; UpstreamInvalid also where all that there is has no
         bars of a time of which some are `recorded`, and where what `is_doubted` is of another
-        series than these.
+        series than these, or an older copy of them.
         """
         overlap = _overlap(bars, symbols=1)
         start = self.tail_starts({symbol: held}, overlap, now).get(symbol) if held else None
@@ -64,7 +64,7 @@ class IncrementalFetcher:
         )
         doubt = None if held or recorded is None else _lacks_all(fetched, recorded)
         if recorded and is_doubted:
-            doubt = doubt or _is_another(fetched, recorded)
+            doubt = doubt or _is_another(fetched, recorded) or _is_older(fetched, recorded)
         if doubt:
             raise self.fetcher.recorded(UpstreamInvalid(f"{symbol}: {doubt}"))
         return fetched
@@ -190,6 +190,18 @@ def _is_another(fetched: CachedBars, recorded: CachedBars) -> str | None:
         "its candles bear no relation to the bars that are recorded, as those of another symbol; "
         "if they are right, `mlengine bars fetch` takes them"
     )
+
+
+def _is_older(fetched: CachedBars, recorded: CachedBars) -> str | None:
+    """Why an answer is from before what is recorded: its last bar was not final then, maybe."""
+    ours, theirs = recorded.arrays, fetched.arrays
+    if not theirs.rows or theirs.starts[-1] >= ours.starts[-1]:
+        return None
+    row = int(ours.starts.searchsorted(theirs.starts[-1]))
+    is_ours = ours.starts[row] == theirs.starts[-1]
+    if is_ours and (ours.values[:, row] == theirs.values[:, -1]).all():
+        return None
+    return "it ends with another bar than before, and lacks the newer ones, as an older copy does"
 
 
 def _continuing(held: Mapping[str, CachedBars], tails: Mapping[str, CachedBars]) -> set[str]:
