@@ -131,17 +131,17 @@ class ControlPlane:
         hold_to_database(self.open_registry(), self.database)
 
     def refuse_newer_database(self) -> None:
-        """Raises CannotStart where a newer platform migrated it; one that is down passes."""
+        """Raises CannotStart where a newer platform migrated it; an older schema is a warning."""
         if is_missing(self.database):
             return
         with suppress(DatabaseUnavailable), reading(self.database) as connection:
             revision = schema_revision(connection)
             if revision not in (None, REVISION):
                 from mlengine.stores.database.migrate import (  # noqa: PLC0415 - Alembic, rarely
-                    refuse_newer,
+                    judge_schema,
                 )
 
-                refuse_newer(revision)
+                judge_schema(revision)
 
     def require_database(self) -> None:
         """Raises DatabaseUnavailable where the platform was never started."""

@@ -18,7 +18,7 @@ from tests.processes import race_to_migrate
 from mlengine.errors import CannotStart, CannotWrite, DatabaseUnavailable
 from mlengine.stores.database.backup import write_backup
 from mlengine.stores.database.engine import reading, schema_is_current, writing
-from mlengine.stores.database.migrate import migrate, migration_config
+from mlengine.stores.database.migrate import judge_schema, migrate, migration_config
 from mlengine.stores.database.tables import REVISION, metadata, runs
 
 
@@ -169,3 +169,13 @@ def test_a_copy_of_what_is_no_file_or_damaged_leaves_nothing(tmp_path):
         with opened(url) as engine, pytest.raises(CannotWrite):
             write_backup(engine, tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_an_older_schema_is_warned_of_with_what_to_do(caplog):
+    judge_schema(REVISION)
+    assert not caplog.records
+    judge_schema("0001")
+    (record,) = caplog.records
+    assert (record.schema, record.next_step) == ("0001", "mlengine migrate")
+    with pytest.raises(CannotStart, match="newer mlengine"):
+        judge_schema("9999")

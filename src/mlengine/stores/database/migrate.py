@@ -1,6 +1,7 @@
 """Brings the database to the schema of this version; safe when several processes do it at once."""
 
 import fcntl
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
@@ -19,6 +20,8 @@ from mlengine.stores.database.engine import (
 )
 from mlengine.stores.database.server.partitioning import partition_if_empty
 from mlengine.stores.database.tables import REVISION
+
+log = logging.getLogger(__name__)
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _POSTGRES_LOCK = 7_311_005  # any number, the same in every version
@@ -54,6 +57,14 @@ def refuse_newer(revision: str | None) -> None:
             f"{REVISION}): install that version again, or let AUDIT_DATABASE_URL name a copy of "
             "the database from before its upgrade (`mlengine db backup`)"
         )
+
+
+def judge_schema(revision: str) -> None:
+    """As `refuse_newer`; a warning of one that is older, into which nothing is written."""
+    refuse_newer(revision)
+    if revision != REVISION:
+        facts = {"schema": revision, "of_this_version": REVISION, "next_step": "mlengine migrate"}
+        log.warning("database of an older schema, rows wait in the spool", extra=facts)
 
 
 def migration_config() -> Config:
