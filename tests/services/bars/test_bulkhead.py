@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -13,7 +15,11 @@ from tests.upstream import Fault, LoopbackUpstream
 
 from mlengine.errors import MlengineError, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
-from mlengine.services.bars.upstream.bulkhead import UpstreamBulkhead, execution_slot
+from mlengine.services.bars.upstream.bulkhead import (
+    UpstreamBulkhead,
+    execution_slot,
+    too_many_waits,
+)
 from mlengine.services.bars.upstream.circuit_breaker import CircuitBreaker
 from mlengine.services.bars.windows import FetchPool, WindowFetcher, fetch_windows
 from mlengine.stores.market_data.http import HttpMarketData
@@ -76,7 +82,7 @@ def hanging(upstream, tmp_path) -> Iterator[BarService]:
 
 def test_who_may_not_wait_is_refused_or_served_from_what_is_recorded(hanging, upstream):
     asked, began = len(upstream.requests), time.monotonic()
-    for symbol, as_of in (("S0", None), ("S3", None), ("S3", NOW - timedelta(days=40))):
+    for symbol, as_of in (("S3", None), ("S4", None), ("S3", NOW - timedelta(days=40))):
         refusal = ask(hanging, symbol, as_of=as_of)
         assert isinstance(refusal, UpstreamUnavailable)
         assert (refusal.retry_after_seconds, "UPSTREAM_MAX_WAITS" in refusal.reason) == (1, True)
@@ -84,6 +90,22 @@ def test_who_may_not_wait_is_refused_or_served_from_what_is_recorded(hanging, up
     assert served.origin.upstream_age_seconds == 10.0
     assert (len(upstream.requests), time.monotonic() - began < 1.0) == (asked, True)
     assert hanging.states.state("upstream") == "ok"
+
+
+def test_who_asks_for_what_is_being_asked_takes_no_place_from_others(upstream, tmp_path):
+    """A hundred at once get the one answer; once theirs are taken, they are as others."""
+    one = replace(service(upstream, tmp_path), bulkhead=UpstreamBulkhead(1, most_followers=20))
+    upstream.always = Fault(delay_seconds=1.0)
+    with ThreadPoolExecutor(30) as threads:
+        leader = threads.submit(ask, one, "S0")
+        while not upstream.requests:
+            time.sleep(0.001)
+        answers = list(threads.map(lambda _: ask(one, "S0"), range(24)))
+    refused = [each for each in answers if isinstance(each, UpstreamUnavailable)]
+    assert {each.reason for each in refused} == {too_many_waits().reason}
+    assert len(refused) == 4
+    assert not isinstance(leader.result(), MlengineError)
+    assert len(upstream.requests) == 1
 
 
 def test_a_batch_that_may_not_wait_does_not(hanging, upstream):

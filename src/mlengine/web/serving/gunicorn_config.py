@@ -20,6 +20,7 @@ from mlengine.config.env_file import load_with_env_file
 from mlengine.config.logging import configure_logs
 from mlengine.errors import MlengineError
 from mlengine.logs import LineFormatter, lifecycle
+from mlengine.services.bars.upstream.bulkhead import MOST_FOLLOWERS
 from mlengine.stores.database.sqlite.log_file import empty_log
 from mlengine.stores.system.child_process import die_with_parent
 from mlengine.stores.system.preflight import keep_files_private
@@ -38,7 +39,7 @@ _host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{_host}:{settings.port}"
 workers = settings.web_workers
 worker_class = "mlengine.web.serving.streams.worker.StreamingWorker"
-threads = WORKING_THREADS + settings.market_data_service.max_waits
+threads = WORKING_THREADS + settings.market_data_service.max_waits + MOST_FOLLOWERS
 keepalive = 5
 sendfile = False  # answers go through memory, so that no thread waits for a client
 forwarder_headers = ""  # no proxy in front may choose another path by a header

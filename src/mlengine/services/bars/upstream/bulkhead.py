@@ -26,6 +26,8 @@ _RETRY_SECONDS = 1
 _LOOK_SECONDS = 0.005
 # Where no server has others to answer.
 _MOST_WAITS = 1_000
+# Requests that wait for what another one is asking cost the service nothing, but a thread each.
+MOST_FOLLOWERS = 64
 
 
 @contextmanager
@@ -40,18 +42,28 @@ def execution_slot(places: threading.Semaphore) -> Iterator[None]:
 
 
 class UpstreamBulkhead:
-    """One for a process; safe for threads."""
+    """One for a process; safe for threads. Who follows another's question has a place of his own.
 
-    def __init__(self, most: int = _MOST_WAITS, locks: KeyLocks | None = None) -> None:
+    Once these are taken, he takes one of the others.
+    """
+
+    def __init__(
+        self,
+        most: int = _MOST_WAITS,
+        locks: KeyLocks | None = None,
+        *,
+        most_followers: int = MOST_FOLLOWERS,
+    ) -> None:
         self._places = threading.BoundedSemaphore(most)
+        self._followers = threading.BoundedSemaphore(most_followers)
         self._locks = locks or KeyLocks()
 
     @contextmanager
-    def try_slot(self) -> Iterator[bool]:
+    def try_slot(self, *, follows: bool = False) -> Iterator[bool]:
         """Whether this request may wait within the block; there is no queue for that."""
         if _IS_WAITING.get():
             yield True
-        elif not self._places.acquire(blocking=False):
+        elif (places := self._with_a_place(follows=follows)) is None:
             yield False
         else:
             token, working_places = _IS_WAITING.set(True), _WORKING.get()
@@ -61,7 +73,7 @@ class UpstreamBulkhead:
                 yield True
             finally:
                 _IS_WAITING.reset(token)
-                self._places.release()
+                places.release()
                 if working_places:
                     working_places.acquire()
 
@@ -84,12 +96,17 @@ class UpstreamBulkhead:
                 self._locks.release(symbol)
 
     @contextmanager
-    def required_slot(self) -> Iterator[None]:
+    def required_slot(self, *, follows: bool = False) -> Iterator[None]:
         """Wait within the block; raises UpstreamUnavailable where this request may not."""
-        with self.try_slot() as may_wait:
+        with self.try_slot(follows=follows) as may_wait:
             if not may_wait:
                 raise too_many_waits()
             yield
+
+    def _with_a_place(self, *, follows: bool) -> threading.Semaphore | None:
+        """Which semaphore had a place, that is taken now; None where none has."""
+        kinds = (self._followers, self._places) if follows else (self._places,)
+        return next((each for each in kinds if each.acquire(blocking=False)), None)
 
 
 def too_many_waits() -> UpstreamUnavailable:

@@ -53,7 +53,7 @@ class Flights(Generic[T]):
             if flight is None:
                 return self._run(symbol, own, question), False
             try:
-                with self._bulkhead.required_slot():
+                with self._bulkhead.required_slot(follows=True):
                     return flight.result.result(_seconds(deadline)), True
             except FutureTimeout:
                 raise UpstreamUnavailable("no answer within the time of the request") from None
