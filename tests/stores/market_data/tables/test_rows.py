@@ -208,3 +208,53 @@ def test_an_index_that_is_empty_is_no_time(tmp_path):
     assert read(tmp_path)["timestamp"].to_list() == MIDNIGHTS
     (tmp_path / "AAA.csv").write_text(lines(cells, header.replace("_time", "_when")))
     assert "has no column timestamp" in refusal(tmp_path)
+
+
+NAMES = ("Open", "High", "Low", "Close", "Volume", "Adjusted")
+
+
+@pytest.mark.parametrize("form", ["{0}.{1}", "{1}_{0}", "{0} {1}", "{1} {0}"])
+@pytest.mark.parametrize(
+    ("file", "symbol"), [("AAA", "AAA"), ("BRK-B", "BRK.B"), ("%5EGSPC", "GSPC")]
+)
+def test_columns_may_have_the_symbol_in_their_names(tmp_path, form, file, symbol):
+    header = ",".join(["", *(form.format(symbol, name) for name in NAMES)])
+    cells = [(*row, row[4] / 2) for row in dated()]
+    (tmp_path / f"{file}.csv").write_text(lines(cells, header))
+    name = file.replace("%5E", "^")
+    assert rows(read(tmp_path, name)) == ROWS
+    halves = FilesMarketData(tmp_path, adjusted=True).candles(name, "1d", **EVER)
+    assert halves["close"].to_list() == [row[3] / 2 for row in ROWS]
+    source = FilesMarketData(tmp_path)
+    source.candles(name, "1d", **EVER)
+    assert source.raw_cell(f"{file}.csv", 2, "close", name) == str(ROWS[0][3])
+
+
+def test_columns_of_a_typed_file_may_have_it_as_well(tmp_path):
+    schema = ["Date", *(f"{name}_AAA" for name in NAMES[:5])]
+    pl.DataFrame(dated(), orient="row", schema=schema).write_parquet(tmp_path / "AAA.parquet")
+    assert rows(read(tmp_path)) == ROWS
+
+
+@pytest.mark.parametrize("form", ["bid_{1}", "{1}_usd", "BBB.{1}"])
+def test_columns_of_something_else_than_the_symbol_are_refused(tmp_path, form):
+    header = ",".join(["Date", *(form.format("AAA", name) for name in NAMES[:5])])
+    (tmp_path / "AAA.csv").write_text(lines(dated(), header))
+    assert "has no column of prices in its header" in refusal(tmp_path)
+    names = {name.lower(): form.format("AAA", name) for name in NAMES[:5]}
+    named = ", ".join(f"{role} = '{name}'" for role, name in names.items())
+    (tmp_path / "bars.toml").write_text(f"columns = {{ {named} }}\n")
+    assert rows(read(tmp_path)) == ROWS
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_names_that_are_stated_are_those_of_the_file(tmp_path, suffix):
+    schema = ["Date", *(f"AAA.{name}" for name in NAMES[:5])]
+    frame = pl.DataFrame(dated(), orient="row", schema=schema)
+    if suffix == "csv":
+        frame.write_csv(tmp_path / "AAA.csv")
+    else:
+        frame.write_parquet(tmp_path / "AAA.parquet")
+    named = ", ".join(f"{name.lower()} = 'AAA.{name}'" for name in NAMES[:5])
+    (tmp_path / "bars.toml").write_text(f"columns = {{ {named} }}\n")
+    assert rows(read(tmp_path)) == ROWS

@@ -13,7 +13,11 @@ from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.binary import is_binary, read_binary
 from mlengine.stores.market_data.tables.blocks import Block, with_starts
 from mlengine.stores.market_data.tables.candles import ZoneOf, read_candles
-from mlengine.stores.market_data.tables.columns.names import has_symbols
+from mlengine.stores.market_data.tables.columns.names import (
+    has_symbols,
+    is_price_header,
+    without_symbol,
+)
 from mlengine.stores.market_data.tables.columns.roles import table_roles
 from mlengine.stores.market_data.tables.folder import (
     FileStamp,
@@ -125,7 +129,7 @@ class FolderFile:
 
     def _content(self, zone_of: ZoneOf) -> FileContent:
         if is_binary(self.path):
-            table = read_binary(self.path)
+            table = self._binary_table()
             parts = [
                 (
                     roles,
@@ -169,11 +173,18 @@ class FolderFile:
         cell = table.columns[position][row]
         return None if cell is None else str(cell)
 
+    def _binary_table(self) -> Table:
+        table = read_binary(self.path)
+        if is_price_header(table.names, self.settings):
+            return table
+        return replace(table, names=without_symbol(table.names, self.symbol))
+
     def _table_with(self, line: int) -> tuple[Table, int]:
         """A table that has the row of a line, and the row."""
         if is_binary(self.path):
-            return read_binary(self.path), line - 1
-        format_ = text_format(text_head(self.path, self.settings.encoding), self.settings)
+            return self._binary_table(), line - 1
+        head = text_head(self.path, self.settings.encoding)
+        format_ = text_format(head, self.settings, self.symbol)
         text = self.row_text(line)
         return read_text(f"{text}\n".encode() if text else b"", format_, self.path.name)[0], 0
 
@@ -207,7 +218,7 @@ def look_at(
         return before
     file = FolderFile(path, stamp, settings, file_symbol(path.name), before=before)
     try:
-        format_ = file_format(path, settings)
+        format_ = file_format(path, settings, file.symbol)
     except UnreadableFile:
         return file.previous_while_unsettled(replace(file, refusal=unreadable(path)))
     except UpstreamInvalid as error:

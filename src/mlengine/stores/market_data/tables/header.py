@@ -6,7 +6,11 @@ from pathlib import Path
 
 from mlengine.errors import UpstreamInvalid
 from mlengine.stores.market_data.tables.binary import binary_names, is_binary
-from mlengine.stores.market_data.tables.columns.names import is_price_header, is_symbol_list
+from mlengine.stores.market_data.tables.columns.names import (
+    is_price_header,
+    is_symbol_list,
+    without_symbol,
+)
 from mlengine.stores.market_data.tables.folder import table_suffix, unreadable_kind
 from mlengine.stores.market_data.tables.settings import SETTINGS_FILE, TableSettings
 from mlengine.stores.market_data.tables.sizes import require_size
@@ -30,8 +34,8 @@ _ENCODING = f"({SETTINGS_FILE} can state encoding)"
 _MOST_CHARACTERS = 80
 
 
-def file_format(path: Path, settings: TableSettings) -> TextFormat:
-    """How a file is written; raises UnreadableFile, UpstreamInvalid.
+def file_format(path: Path, settings: TableSettings, symbol: str) -> TextFormat:
+    """How a file that is named for a symbol is written; raises UnreadableFile, UpstreamInvalid.
 
     One without prices in its header is a list of symbols, or a text that is no table.
     """
@@ -39,9 +43,9 @@ def file_format(path: Path, settings: TableSettings) -> TextFormat:
         raise refusal(path, kind)
     require_size(path, settings.most_bytes)
     if is_binary(path):
-        format_, head = _binary_format(path, settings), b""
+        format_, head = _binary_format(path, settings, symbol), b""
     else:
-        format_, head = _text_format(path, settings)
+        format_, head = _text_format(path, settings, symbol)
     may_be_prose = table_suffix(path.name).startswith(".txt") and not is_tabular(head, format_)
     if format_.is_bars or format_.is_list or may_be_prose:
         return format_
@@ -57,14 +61,15 @@ def refusal(path: Path, words: str) -> UpstreamInvalid:
     return UpstreamInvalid(f"the file {path.name!r} {words}")
 
 
-def _binary_format(path: Path, settings: TableSettings) -> TextFormat:
+def _binary_format(path: Path, settings: TableSettings, symbol: str) -> TextFormat:
     names, tickers = binary_names(path)
+    names = without_symbol(names, symbol)
     is_bars = is_price_header(names, settings) or isinstance(settings.columns, tuple)
     is_list = is_symbol_list(names, settings)
     return TextFormat("", names, 1, tickers, is_bars=is_bars, is_list=is_list)
 
 
-def _text_format(path: Path, settings: TableSettings) -> tuple[TextFormat, bytes]:
+def _text_format(path: Path, settings: TableSettings, symbol: str) -> tuple[TextFormat, bytes]:
     """With the first bytes."""
     try:
         head = text_head(path, settings.encoding)
@@ -74,7 +79,7 @@ def _text_format(path: Path, settings: TableSettings) -> tuple[TextFormat, bytes
         if head.startswith(mark):
             raise refusal(path, packed)
     try:
-        return text_format(head, settings), head
+        return text_format(head, settings, symbol), head
     except NoSeparator:
         words = "has blanks between its columns; write a comma, or a tab"
         raise refusal(path, words) from None

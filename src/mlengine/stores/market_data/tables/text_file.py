@@ -83,7 +83,7 @@ class TextReader:
         if len(content) < self.size:
             raise UnreadableFile(self.path.name)
         plain = plain_text(content, self.path.name, self.settings.encoding)
-        format_ = text_format(plain[:HEAD_BYTES], self.settings)
+        format_ = text_format(plain[:HEAD_BYTES], self.settings, self.symbol)
         table, torn = read_text(plain[first_row_at(plain, format_) :], format_, self.path.name)
         roles = table_roles(table, self.settings, self.symbol)
         blocks, settings, needs_whole_file = self._blocks(table, roles, self.settings)

@@ -9,6 +9,7 @@ from mlengine.stores.market_data.tables.columns.names import (
     has_all_prices,
     is_price_header,
     is_symbol_list,
+    without_symbol,
 )
 from mlengine.stores.market_data.tables.settings import TableSettings
 
@@ -55,8 +56,8 @@ class NoSeparator(NoHeader):
     """The header has nothing but blanks between the names of its columns."""
 
 
-def text_format(head: bytes, settings: TableSettings) -> TextFormat:
-    """The format of a text by its first lines; raises NoHeader, csv.Error."""
+def text_format(head: bytes, settings: TableSettings, symbol: str = "") -> TextFormat:
+    """The format of a text of that symbol by its first lines; raises NoHeader, csv.Error."""
     text = head.decode(errors="replace")
     lines = [line.removesuffix("\r") for line in text.split("\n", _HEAD_LINES)[:_HEAD_LINES]]
     if isinstance(settings.columns, tuple):
@@ -64,6 +65,8 @@ def text_format(head: bytes, settings: TableSettings) -> TextFormat:
     for number, line in enumerate(lines[:_LONGEST_PREFACE]):
         for separator in _SEPARATORS:
             names = line_cells(line, separator)
+            if not is_price_header(names, settings):
+                names = without_symbol(names, symbol)
             if is_price_header(names, settings):
                 format_ = _with_tickers(lines, number, separator, names)
                 return replace(format_, stated_zone=_stated_zone(lines[:number]))

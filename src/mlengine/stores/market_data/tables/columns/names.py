@@ -35,6 +35,11 @@ _FURTHER: Mapping[str, tuple[str, ...]] = {
     "volume": ("v", "vol", "vol.", "px volume"),
 }
 TICK_VOLUMES = ("tickvol", "tick volume", "tick_volume")
+# Columns with the symbol in their names, as packages write the frames of one symbol.
+_COLUMN = "(?P<column>open|high|low|close|volume|adjusted|adj[ ._]?close)"
+_BEHIND = re.compile(f"(?P<symbol>.+)[ ._]{_COLUMN}", re.IGNORECASE)
+_BEFORE = re.compile(f"{_COLUMN}[ ._](?P<symbol>.+)", re.IGNORECASE)
+_ADJUSTED_CLOSE = "Adj Close"
 # A line with one of these words may be any text.
 _FEWEST_PRICES = 2
 
@@ -47,6 +52,24 @@ def is_price_header(names: Sequence[str], settings: TableSettings) -> bool:
         not plain_names.isdisjoint(role_names(name)) or stated.get(name) in names for name in PRICES
     ]
     return sum(prices) >= _FEWEST_PRICES
+
+
+def without_symbol(names: Sequence[str], symbol: str) -> tuple[str, ...]:
+    """Names such as `AAPL.Open` and `Open_AAPL` as `Open`, where all prices have the symbol so."""
+    own = _letters(symbol)
+    bare = []
+    for name in names:
+        match = _BEHIND.fullmatch(name) or _BEFORE.fullmatch(name)
+        is_own = match is not None and _letters(match["symbol"]) == own
+        bare.append(match["column"] if match and is_own else name)
+    if has_all_prices(names) or not has_all_prices(bare):
+        return tuple(names)
+    return tuple(_ADJUSTED_CLOSE if name.casefold() == "adjusted" else name for name in bare)
+
+
+def _letters(symbol: str) -> str:
+    """What is left of a symbol where names may have no signs: `BRK.B` of `BRK-B`."""
+    return re.sub(r"[\W_]", "", symbol).casefold()
 
 
 def has_all_prices(names: Sequence[str]) -> bool:
