@@ -16,6 +16,7 @@ from mlengine.core.bars.bars import bars_hash
 from mlengine.errors import InsufficientBars, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.services.bars.service import BarService
 from mlengine.stores.market_data.deadline import Deadline
+from mlengine.stores.market_data.files import FilesMarketData
 from mlengine.stores.market_data.http import HttpMarketData
 from mlengine.stores.market_data.sample import SampleMarketData
 from mlengine.stores.system.dependency_states import DependencyStates
@@ -286,6 +287,16 @@ def test_what_was_rejected_is_told_once_with_its_reasons(service, upstream, capl
 def test_a_clean_answer_is_no_warning(service, caplog):
     with caplog.at_level(logging.DEBUG, "mlengine.services.bars.upstream.fetcher"):
         service.history("AAA", bars=5, as_of=None, now=NOW)
+    assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+
+
+def test_a_file_with_the_newest_bar_first_is_no_warning(tmp_path, caplog):
+    FINAL.drop("symbol").reverse().write_csv(tmp_path / "AAA.csv")
+    source = FilesMarketData(tmp_path)
+    service = BarService(source, bar_store(tmp_path), "1d", 5.0, DependencyStates())
+    with caplog.at_level(logging.DEBUG, "mlengine.services.bars.upstream.fetcher"):
+        clean = service.history("AAA", bars=5, as_of=None, now=NOW)
+    assert list(clean.report.mended) == ["reordered"]
     assert [record.levelno for record in caplog.records] == [logging.DEBUG]
 
 

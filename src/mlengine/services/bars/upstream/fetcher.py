@@ -189,7 +189,9 @@ class BarFetcher:
         return error
 
     def _log(self, symbol: str, report: BarsReport) -> None:
-        is_faulty = report.mended or (report.dropped and report.faulty)
+        # Many sources give the newest first: an order is no fault.
+        is_mended = any(reason != "reordered" for reason in report.mended)
+        is_faulty = is_mended or (report.dropped and report.faulty)
         level = logging.WARNING if is_faulty else logging.DEBUG
         if log.isEnabledFor(level):
             facts = {"symbol": symbol, "interval": self.interval, "accepted": report.accepted}
