@@ -211,3 +211,20 @@ def test_an_older_copy_of_an_answer_is_not_believed(
     upstream.serve(BARS.head(498))
     served = one.window("AAA", bars=20, as_of=None, now=NOW + HOUR + 9 * SECOND)
     assert (served.bars.bars_hash, served.origin.upstream_age_seconds) == (before.bars_hash, None)
+
+
+@pytest.mark.parametrize("cache_seconds", [0.0, 5.0])
+def test_a_late_bar_that_nobody_waited_for_was_not_known_to_the_last_answer(
+    upstream: LoopbackUpstream, tmp_path: Path, cache_seconds: float
+) -> None:
+    """Not at the very moment of that answer; from then on, as if it had been in time."""
+    one = service(upstream, tmp_path, cache_seconds=cache_seconds)
+    upstream.serve(BARS.head(498))
+    before = window(one, hours=0)
+    upstream.serve(LONGER.head(502))
+    window(one, hours=72)
+    for running in (one, service(upstream, tmp_path)):
+        at = running.window("AAA", bars=20, as_of=NOW, now=NOW + 73 * HOUR)
+        assert at.bars.bars_hash == before.bars_hash
+        later = running.window("AAA", bars=20, as_of=NOW + HOUR, now=NOW + 73 * HOUR)
+        assert later.bars.last_timestamp == BARS["timestamp"][498]

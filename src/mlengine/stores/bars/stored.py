@@ -97,15 +97,17 @@ class UpstreamBars:
         """The answer beside what is held, for `diffs` to compare.
 
         Where nobody looked for longer than an interval, nobody can say when a bar came: it counts
-        as known from when it was final, or from when answers could lack it no more.
+        as known from when it was final, or from when answers could lack it no more. That of the
+        moment itself lacked it, whether or not it was kept.
         """
+        lacked_until = max(microseconds(series.served_until), microseconds(series.fetched_at) + 1)
         unwatched = seen_at - series.served_until > INTERVALS[interval]
         return UpstreamAnswer(
             held,
             self.arrays,
             seen_at=microseconds(max(seen_at, series.fetched_at)),
             asked_from=microseconds(series.asked_from),
-            known_from=microseconds(series.served_until) if unwatched else None,
+            known_from=lacked_until if unwatched else None,
             is_of_all=self.is_full_refetch,
         )
 
