@@ -34,7 +34,7 @@ _ENCODING = f"({SETTINGS_FILE} can state encoding)"
 _MOST_CHARACTERS = 80
 
 
-def file_format(path: Path, settings: TableSettings, symbol: str) -> TextFormat:
+def file_format(path: Path, settings: TableSettings, symbol: str = "") -> TextFormat:
     """How a file that is named for a symbol is written; raises UnreadableFile, UpstreamInvalid.
 
     One without prices in its header is a list of symbols, or a text that is no table.
