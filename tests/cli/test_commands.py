@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import os
 import re
 import sqlite3
@@ -383,6 +384,22 @@ def test_exit_codes_that_a_script_can_use(
     result = runner.invoke(args=arguments)
     assert result.exit_code == code, result.output
     assert isinstance(result.exception, SystemExit), "one line, never a traceback"
+
+
+def test_an_explanation_adds_up_to_the_score_that_makes_the_probability(
+    runner: FlaskCliRunner,
+) -> None:
+    told = runner.invoke(args=["predict", "AAA", "--explain"]).stdout.splitlines()
+    answer = said(runner, "predict", "AAA")
+    assert isinstance(answer, dict)
+    assert told[2].endswith("  without features")
+    *parts, total = [
+        float(line.lstrip(" =").split(maxsplit=1)[0].rstrip(",;")) for line in told[2:]
+    ]
+    assert sum(parts) == pytest.approx(total, abs=1e-5)
+    assert 1 / (1 + math.exp(-total)) == pytest.approx(answer["probability_up"], abs=1e-6)
+    assert 0.0 not in parts[1:]
+    assert told[-1].endswith("other features add nothing")
 
 
 def test_predictions_stand_in_the_audit(runner: FlaskCliRunner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -49,11 +50,21 @@ def predict(symbol: str, version: str | None, explain: bool, as_of: date | None)
         "stale": prediction.stale,
         "usable": "yes" if prediction.usable else f"no: {', '.join(prediction.reasons)}",
     }
-    contributions = [
-        f"  {part.contribution:+.6f}  {part.feature} = {format_cell(part.value)}"
-        for part in prediction.contributions or ()
-    ]
-    return Output(prediction, "\n".join([table(list(row), [list(row.values())]), *contributions]))
+    lines = [table(list(row), [list(row.values())]), *_explanation(prediction)]
+    return Output(prediction, "\n".join(lines))
+
+
+def _explanation(prediction: Prediction) -> Iterator[str]:
+    """The sum that makes the score, largest part first; a probability's is in log odds."""
+    if prediction.contributions is None:
+        return
+    parts = [part for part in prediction.contributions if part.contribution]
+    yield f"  {prediction.base_value:+.6f}  without features"
+    for part in parts:
+        yield f"  {part.contribution:+.6f}  {part.feature} = {format_cell(part.value)}"
+    unit = ", in log odds" if prediction.probability_up is not None else ""
+    silent = len(prediction.contributions) - len(parts)
+    yield f"= {prediction.raw_score:+.6f}{unit}; {silent} other features add nothing"
 
 
 def _forecast(prediction: Prediction) -> tuple[str, float | None]:
