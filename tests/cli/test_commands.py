@@ -392,7 +392,7 @@ def test_an_explanation_adds_up_to_the_score_that_makes_the_probability(
     told = runner.invoke(args=["predict", "AAA", "--explain"]).stdout.splitlines()
     answer = said(runner, "predict", "AAA")
     assert isinstance(answer, dict)
-    assert told[2].endswith("  without features")
+    assert told[2].endswith("  base value")
     *parts, total = [
         float(line.lstrip(" =").split(maxsplit=1)[0].rstrip(",;")) for line in told[2:]
     ]

@@ -59,7 +59,7 @@ def _explanation(prediction: Prediction) -> Iterator[str]:
     if prediction.contributions is None:
         return
     parts = [part for part in prediction.contributions if part.contribution]
-    yield f"  {prediction.base_value:+.6f}  without features"
+    yield f"  {prediction.base_value:+.6f}  base value"
     for part in parts:
         yield f"  {part.contribution:+.6f}  {part.feature} = {format_cell(part.value)}"
     unit = ", in log odds" if prediction.probability_up is not None else ""
