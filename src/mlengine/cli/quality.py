@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Fewer are late where a holiday is not known, or a service takes its time.
 _LATE_BARS = 3
+_WITHOUT_HOURS = ("weekdays", "sunday-thursday")
+_LONG = ("1d", "1w")
 _HEADERS = [
     "symbol",
     "status",
@@ -48,16 +50,22 @@ def _row(quality: SeriesQuality) -> list[object]:
         quality.jump_count,
         f"{quality.zero_volume_share:.1%}",
         quality.last,
-        quality.missed_bars,
+        quality.missed_bars if _has_hours(quality) else None,
         f"{calendar} (inferred)" if calendar and quality.calendar_is_inferred else calendar,
         quality.currency,
     ]
 
 
+def _has_hours(quality: SeriesQuality) -> bool:
+    """Whether it is known when a bar of today is due: bars suggest weekdays, but no hours."""
+    suggested = quality.calendar_is_inferred and quality.calendar in _WITHOUT_HOURS
+    return not suggested or quality.interval in _LONG
+
+
 def _faults(quality: SeriesQuality) -> list[str]:
     faults = [", ".join(quality.reasons)] if quality.reasons else []
     faults += [quality.error] if quality.error else []
-    if quality.last and quality.missed_bars >= _LATE_BARS:
+    if quality.last and quality.missed_bars >= _LATE_BARS and _has_hours(quality):
         since = format_cell(quality.last)
         faults.append(f"{quality.missed_bars} bars that were expected since {since} are not there")
     for reason, example in quality.examples.items():
