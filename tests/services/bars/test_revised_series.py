@@ -131,7 +131,7 @@ def test_an_answer_without_candles_is_not_all_that_there_ever_was(
 
 
 def test_while_bars_are_fresh_those_of_another_symbol_are_not_believed(
-    upstream: LoopbackUpstream, tmp_path: Path
+    upstream: LoopbackUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = service(upstream, tmp_path)
     before = history(one)
@@ -141,6 +141,9 @@ def test_while_bars_are_fresh_those_of_another_symbol_are_not_believed(
     assert served.bars.frame().equals(before.tail(20))
     with pytest.raises(UpstreamInvalid, match="bear no relation to the bars that are recorded"):
         history(one, hours=1, anew=True)
+    said = [each.__dict__ for each in caplog.records if each.msg == "upstream answer refused"]
+    assert "bear no relation" in said[-1]["reason"]
+    assert said[-1]["answer"].startswith('{"symbol"')
     upstream.serve(BARS)
     assert history(one, hours=2).equals(before)
 

@@ -89,7 +89,7 @@ class BarFetcher:
                     if fetched.suffices(bars, as_of):
                         break
         except tuple(_STATE_OF) as error:
-            self.recorded(error)
+            self._recorded(error)
             raise
         result = self._accept(symbol, fetched)
         if isinstance(result, MlengineError):
@@ -127,7 +127,7 @@ class BarFetcher:
             cleaned = self._clean(candles, asked_from, now=now)
             for symbol, fetched in cleaned.items():
                 if symbol in refused:
-                    results[symbol] = self.recorded(refused[symbol])
+                    results[symbol] = self._recorded(refused[symbol])
                 elif starts or fetched.suffices(bars, as_of):
                     results[symbol] = self._accept(symbol, fetched)
             pending = [symbol for symbol in pending if symbol not in results]
@@ -179,11 +179,15 @@ class BarFetcher:
         self._log(symbol, report)
         if report.dropped and report.faulty and not fetched.arrays.rows:
             fault = f"not one of the candles of {symbol!r} can be used: {dropped_text(report)}"
-            self.source.log_refusal(symbol, self.interval, fault)
-            return self.recorded(UpstreamInvalid(fault))
+            return self.refused(symbol, fault)
         return fetched
 
-    def recorded(self, error: MlengineError) -> MlengineError:
+    def refused(self, symbol: str, reason: str) -> MlengineError:
+        """Why the answer that came last can't be used, once log and state say so."""
+        self.source.log_refusal(symbol, self.interval, reason)
+        return self._recorded(UpstreamInvalid(reason))
+
+    def _recorded(self, error: MlengineError) -> MlengineError:
         """`error`, once it is recorded what it says about the upstream."""
         self.states.record(PART, _STATE_OF[type(error)])
         return error

@@ -66,7 +66,7 @@ class IncrementalFetcher:
         if recorded and is_doubted:
             doubt = doubt or _is_another(fetched, recorded) or _is_older(fetched, recorded)
         if doubt:
-            raise self.fetcher.recorded(UpstreamInvalid(f"{symbol}: {doubt}"))
+            raise self.fetcher.refused(symbol, f"{symbol}: {doubt}")
         return fetched
 
     def ask_many(
