@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
@@ -174,6 +175,7 @@ def alpaca(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         module(monkeypatch, name)
     module(monkeypatch, "alpaca.data.historical.stock", StockHistoricalDataClient=Client)
     module(monkeypatch, "alpaca.data.requests", StockBarsRequest=SimpleNamespace)
+    module(monkeypatch, "alpaca.data.enums", DataFeed=Enum("DataFeed", {"IEX": "iex"}))
     module(
         monkeypatch,
         "alpaca.data.timeframe",
@@ -215,6 +217,19 @@ def test_alpaca_wants_two_keys(alpaca: SimpleNamespace) -> None:
     with pytest.raises(BadSetting, match="KEY:SECRET") as refused:
         AlpacaMarketData(options("", "s3cret"))
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("alpaca")
+def test_a_variant_that_there_is_not_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(BadSetting, match="alpaca:FEED with one of iex") as refused:
+        AlpacaMarketData(options("bogus", "k1:s3cret"))
+    assert "MARKET_DATA_ADAPTER='alpaca:bogus'" in str(refused.value)
+    module(monkeypatch, "yfinance")
+    module(monkeypatch, "yfinance.exceptions")
+    with pytest.raises(BadSetting, match="yfinance:fast"):
+        YfinanceMarketData(options("fast"))
 
 
 class YFException(Exception):

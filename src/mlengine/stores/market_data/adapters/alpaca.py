@@ -7,6 +7,7 @@ from typing import ClassVar
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.errors import BadSetting, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.adapters.library import (
+    SETTING,
     AdapterOptions,
     Candles,
     LibraryMarketData,
@@ -29,6 +30,12 @@ class AlpacaMarketData(LibraryMarketData):
         key, colon, secret = (options.api_key or "").partition(":")
         if not colon:
             raise BadSetting("MARKET_DATA_API_KEY", "…", "KEY:SECRET, for alpaca")
+        if options.variant:
+            feeds = import_library("alpaca.data.enums", extra="alpaca").DataFeed
+            names = [feed.value for feed in feeds]
+            if options.variant not in names:
+                expected = f"alpaca, or alpaca:FEED with one of {', '.join(names)}"
+                raise BadSetting(SETTING, f"alpaca:{options.variant}", expected)
         stock = import_library("alpaca.data.historical.stock", extra="alpaca")
         self._requests = import_library("alpaca.data.requests", extra="alpaca")
         self._timeframe = import_library("alpaca.data.timeframe", extra="alpaca")

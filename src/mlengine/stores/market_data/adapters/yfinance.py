@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from mlengine.errors import UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
+from mlengine.errors import BadSetting, UnknownSymbol, UpstreamInvalid, UpstreamUnavailable
 from mlengine.stores.market_data.adapters.library import (
+    SETTING,
     AdapterOptions,
     Candles,
     LibraryMarketData,
@@ -32,6 +33,8 @@ class YfinanceMarketData(LibraryMarketData):
         super().__init__(options)
         self._yfinance = import_library("yfinance", extra="yfinance")
         self._errors = import_library("yfinance.exceptions", extra="yfinance")
+        if options.variant:
+            raise BadSetting(SETTING, f"yfinance:{options.variant}", "yfinance alone")
 
     def fetch(self, symbol: str, interval: str, start: datetime, end: datetime) -> Candles:
         """All candles of the range that Yahoo has."""
