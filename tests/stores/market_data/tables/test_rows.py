@@ -69,9 +69,9 @@ def test_blank_rows_between_tickers_are_none_of_theirs(tmp_path):
     assert rows(read(tmp_path)) == ROWS
 
 
-def test_a_line_of_units_names_no_tickers(tmp_path):
-    units = ",USD,USD,USD,USD,shares\n"
-    (tmp_path / "AAA.csv").write_text(f"{HEADER}\n{units}" + lines(dated()))
+@pytest.mark.parametrize("units", [",USD,USD,USD,USD,shares", ",EUR,EUR,EUR,EUR,EUR"])
+def test_a_line_of_units_names_no_tickers(tmp_path, units):
+    (tmp_path / "AAA.csv").write_text(f"{HEADER}\n{units}\n" + lines(dated()))
     candles = read(tmp_path)
     assert rows(candles)[1:] == ROWS
     assert candles["timestamp"].to_list() == [None, *MIDNIGHTS]
@@ -258,3 +258,9 @@ def test_names_that_are_stated_are_those_of_the_file(tmp_path, suffix):
     named = ", ".join(f"{name.lower()} = 'AAA.{name}'" for name in NAMES[:5])
     (tmp_path / "bars.toml").write_text(f"columns = {{ {named} }}\n")
     assert rows(read(tmp_path)) == ROWS
+
+
+def test_a_column_whose_role_is_stated_is_not_asked_for_as_a_symbol(tmp_path):
+    (tmp_path / "AAA.csv").write_text(lines(dated(), HEADER.replace("Date", "Delivery Day")))
+    (tmp_path / "bars.toml").write_text("columns = { timestamp = 'Delivery Day' }\n")
+    assert read(tmp_path)["timestamp"].to_list() == MIDNIGHTS

@@ -28,6 +28,10 @@ _ZONE = re.compile(
     r"(?i)\b(?:time[ _-]?zone|tz|all times (?:are )?in)\b[\" ]*[:=,;\t]*[\" ]*"
     r"(?P<zone>[^\",;\t)]+)"
 )
+_CURRENCIES = frozenset(
+    ("USD", "EUR", "GBP", "GBX", "JPY", "CHF", "CNY", "HKD", "INR", "CAD", "AUD", "NZD", "KRW")
+    + ("TWD", "SGD", "BRL", "MXN", "ZAR", "SEK", "NOK", "DKK", "PLN", "TRY", "$", "€", "£", "¥")
+)
 _VALUE = re.compile(r"[+-]?[$]?[0-9][0-9.,:/ T+Z-]*|", re.ASCII)
 
 
@@ -124,9 +128,9 @@ def _stated_zone(preface: Sequence[str]) -> tuple[int, str] | None:
 
 
 def _have_all_prices(tickers: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether each of them has all prices; a line of units says of some columns something else."""
+    """Whether each of them has all prices; in a line of units some column may have another."""
     pairs = [*zip(tickers[1:], names[1:], strict=True)]
-    return all(
+    return not _CURRENCIES.issuperset(map(str.upper, tickers[1:])) and all(
         ticker and has_all_prices([name for other, name in pairs if other == ticker])
         for ticker in set(tickers[1:])
     )

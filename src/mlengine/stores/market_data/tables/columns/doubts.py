@@ -122,16 +122,12 @@ def refuse_cut_thousands(table: Table, volume: int) -> None:
     column, following = table.columns[volume], table.columns[volume + 1]
     if column.dtype != pl.String or following.dtype != pl.String:
         return
-    if (column.head(1).str.len_bytes() > _THOUSANDS_DIGITS).any():
-        return
-    column, following = column.str.strip_chars(), following.str.strip_chars()
-    numbers = column.filter(column.str.contains("^[0-9]+$"))
-    if not len(numbers) or numbers.str.len_bytes().max() > _THOUSANDS_DIGITS:  # type: ignore[operator]
+    begins = following.str.starts_with("0") & (following.str.len_bytes() == _THOUSANDS_DIGITS)
+    if not begins.any() or _has_long_numbers(column):
         return
     rests = following.filter(following != "")
     cut = rests.str.contains(_THOUSANDS)
-    begins = following.str.starts_with("0") & following.str.contains(_THOUSANDS)
-    if begins.any() and cut.sum() >= _CUT_SHARE * len(rests):
+    if int(cut.sum()) >= _CUT_SHARE * len(rests):
         row = begins.arg_max() or 0
         value = f"{column[row]},{following[row]}"
         words = (
@@ -139,6 +135,11 @@ def refuse_cut_thousands(table: Table, volume: int) -> None:
             f"({SETTINGS_FILE}: columns.volume can name it as it stands)"
         )
         raise table.refusal(volume, CellRefused(words, row, value))
+
+
+def _has_long_numbers(column: pl.Series) -> bool:
+    numbers = column.filter(column.str.contains("^[0-9]+$"))
+    return not len(numbers) or bool((numbers.str.len_bytes() > _THOUSANDS_DIGITS).any())
 
 
 def refuse_other_adjusted(table: Table, columns: Iterable[int]) -> None:

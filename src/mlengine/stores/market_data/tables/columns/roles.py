@@ -146,7 +146,9 @@ class _RoleFinder:
         is_known = symbol is not None or self.table.tickers is not None
         if is_known or self._is_stated_as_none("symbol"):
             return ()
-        return refuse_other_symbol(self.table, self.columns)
+        stated = set(self._columns_by_role.values())
+        unstated = (i for i in self.columns if self.table.names[i].strip() not in stated)
+        return refuse_other_symbol(self.table, unstated)
 
     def _adjusted(self) -> int | None:
         adjusted = self._stated("adjusted_close", ADJUSTED)
@@ -161,15 +163,13 @@ class _RoleFinder:
         named = self._stated("volume", role_names("volume"))
         if named is None:
             named = self._volume_of_base(symbol)
-        elif "volume" not in self.settings.columns:
+        elif "volume" not in self._columns_by_role:
             refuse_cut_thousands(self.table, named)
         ticks = self._first(TICK_VOLUMES)
         if ticks is not None and (named is None or _is_zero(self.table.columns[named])):
             return ticks
         if named is None:
-            stated = self.settings.columns
-            names = stated.values() if isinstance(stated, Mapping) else ()
-            refuse_other_volume(self.table, self.columns, names)
+            refuse_other_volume(self.table, self.columns, self._columns_by_role.values())
         return named if named is not None and states_volume(self.table, named) else None
 
     def _volume_of_base(self, symbol: int | None) -> int | None:
@@ -197,14 +197,16 @@ class _RoleFinder:
             f"Set columns.volume in {SETTINGS_FILE}"
         )
 
+    @property
+    def _columns_by_role(self) -> Mapping[str, str]:
+        """Those that the settings name, or deny."""
+        return self.settings.columns if isinstance(self.settings.columns, Mapping) else {}
+
     def _is_stated_as_none(self, role: str) -> bool:
-        columns = self.settings.columns
-        return isinstance(columns, Mapping) and columns.get(role) == ""
+        return self._columns_by_role.get(role) == ""
 
     def _stated(self, role: str, names: Sequence[str]) -> int | None:
-        stated = (
-            self.settings.columns.get(role) if isinstance(self.settings.columns, Mapping) else None
-        )
+        stated = self._columns_by_role.get(role)
         if not stated:
             return self._first(names) if stated is None else None
         for i in self.columns:
