@@ -442,6 +442,10 @@ def test_bars_of_a_wrong_zone_are_no_thin_market() -> None:
     [
         ((9.5, 16), NEW_YORK, (), 0),
         ((9.5, 16), UTC, ("bars_missing",), 0),  # of New York, called UTC
+        ((9.5, 16), ZoneInfo("America/Chicago"), ("bars_missing",), 0),  # an hour later
+        ((9.5, 16), ZoneInfo("America/Halifax"), ("bars_missing",), 0),
+        ((9.5, 16 + 5 / 60), NEW_YORK, (), 0),  # with a closing auction
+        ((11, 16), NEW_YORK, (), 18),  # traded from eleven on
         ((4, 20), NEW_YORK, (), 0),
     ],
 )

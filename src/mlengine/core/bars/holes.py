@@ -10,7 +10,7 @@ import numpy as np
 
 from mlengine.core.arrays import Flags, Ints, Moments
 from mlengine.core.calendars.calendar import Calendar
-from mlengine.core.calendars.expected import bars_lost, usual_longest
+from mlengine.core.calendars.expected import are_shifted, bars_lost, usual_longest
 from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.timestamps import EPOCH
 
@@ -45,13 +45,14 @@ class Hole:
 class Gaps:
     """`missing` is how many expected bars each bar lacks before the next one, `is_hole` where.
 
-    `usual` is how many in a row such a series lacks now and then.
+    `usual` is how many in a row such a series lacks now and then; see `are_shifted`.
     """
 
     starts: Moments
     missing: Ints
     is_hole: Flags
     usual: int = 0
+    is_shifted: bool = False
 
     @property
     def missing_bars(self) -> int:
@@ -60,7 +61,10 @@ class Gaps:
     def tail(self, bars: int) -> Gaps:
         """Those between the last bars."""
         first = max(0, len(self.starts) - bars)
-        return Gaps(self.starts[first:], self.missing[first:], self.is_hole[first:], self.usual)
+        at = slice(first, None)
+        return replace(
+            self, starts=self.starts[at], missing=self.missing[at], is_hole=self.is_hole[at]
+        )
 
     def while_listed(self, first: date | None, last: date | None) -> Gaps:
         """Without what is missing before the first day or after the last one, by UTC."""
@@ -98,7 +102,8 @@ def find_gaps(starts: Moments, interval: timedelta, calendar: Calendar) -> Gaps:
     width = interval // _MICROSECOND
     if calendar.name not in WITHOUT_HOLIDAYS:
         usual = usual_longest(missing, starts, interval)
-        return Gaps(starts, missing, missing >= max(_HOLE_BARS, _TIMES_USUAL * usual + 1), usual)
+        is_hole = missing >= max(_HOLE_BARS, _TIMES_USUAL * usual + 1)
+        return Gaps(starts, missing, is_hole, usual, are_shifted(starts, calendar, interval))
     days_missing = missing * width // _DAY_US if width <= _DAY_US else missing
     is_hole = days_missing >= (_HOLIDAY_DAYS if width <= _DAY_US else _HOLE_BARS)
     if width >= _DAY_US:

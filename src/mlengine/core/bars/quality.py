@@ -16,7 +16,6 @@ from mlengine.core.bars.holes import Gaps, Hole, find_gaps
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.jumps import Jump, are_calm, find_jumps, repeat_a_bar
 from mlengine.core.calendars.calendar import Calendar
-from mlengine.core.calendars.expected import MAX_OUTSIDE_SHARE, are_misplaced
 from mlengine.core.calendars.hours import WITHOUT_HOLIDAYS
 from mlengine.core.calendars.inference import infer_calendar
 from mlengine.core.calendars.market import Market
@@ -29,6 +28,7 @@ REFUSED_DROPPED_SHARE = 0.5
 MAX_MISSING_SHARE = 0.05
 # `weekdays` knows no holidays: 4 % of a year in New York, 7 % in Tokyo, 12 % of months in Shanghai.
 MAX_MISSING_WEEKDAYS_SHARE = 0.15
+MAX_OUTSIDE_SHARE = 0.2  # trade before and after the session comes beside its own bars
 # Fewer bars can't be a share of anything.
 MIN_MISSING_BARS = 3
 # A series that lacks so many bars in a row on most days is traded now and then; none are lost.
@@ -195,7 +195,7 @@ def _window_gap_reasons(
     gaps = find_gaps(moments, step, by).while_listed(*listed)
     reasons = _gap_reasons(by, gaps.tail(window_bars), window_bars)
     # A window within a day lacks no bar of a session that it stands beside.
-    if are_misplaced(moments, by, step) and _is_missing(by, gaps):
+    if gaps.is_shifted and _is_missing(by, gaps):
         return tuple(dict.fromkeys(("bars_missing", *reasons)))
     return reasons
 
@@ -229,7 +229,7 @@ def _is_missing(calendar: Calendar, gaps: Gaps) -> bool:
     longest = MAX_MISSING_WEEKDAYS_SHARE if calendar.name in WITHOUT_HOLIDAYS else MAX_MISSING_SHARE
     missing = gaps.missing_bars >= MIN_MISSING_BARS and _missing_share(gaps) > longest
     # Where they stand outside of the sessions instead, as those of a wrong zone, none are thin.
-    is_thin = gaps.usual >= THIN_USUAL_GAP
+    is_thin = gaps.usual >= THIN_USUAL_GAP and not gaps.is_shifted
     return missing and not (is_thin and calendar.outside_share(gaps.starts) <= MAX_OUTSIDE_SHARE)
 
 

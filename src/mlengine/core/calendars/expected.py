@@ -14,8 +14,8 @@ from mlengine.core.calendars.hours import FOREIGN_EXCHANGE
 
 # So many bars have to be missing before a feed counts as stale.
 MISSED_BARS = 3
-# Trade before and after the session comes beside its own bars, not in their place.
-MAX_OUTSIDE_SHARE = 0.2
+# A closing auction has fewer bars than those of an hour.
+_SHIFTED_SHARE, _ABOUT = 0.05, 2.0
 _GAPS = 5_000
 _BARS_A_STRETCH = 20
 # Fewer stretches say nothing of an ordinary one: the only outage would be the usual gap.
@@ -55,17 +55,24 @@ def _stale_from(cadence: BarCadence, last_start: datetime) -> datetime | None:
 def usual_longest_gap(starts: Moments, calendar: Calendar, interval: timedelta) -> int:
     """The longest gap in an ordinary stretch of a series, in bars; 0 without bars.
 
-    What lies outside of the sessions lacks their bars for another reason than few trades.
+    Bars of a wrong zone lack others for another reason than few trades.
     """
     recent = starts[-_GAPS:]
-    if len(recent) < 2 or are_misplaced(recent, calendar, interval):
+    if len(recent) < 2 or are_shifted(recent, calendar, interval):
         return 0
     return usual_longest(calendar.bars_missing(recent, interval), recent, interval)
 
 
-def are_misplaced(starts: Moments, calendar: Calendar, interval: timedelta) -> bool:
-    """Whether bars within a day are outside of sessions, as those of a wrong zone, or beside."""
-    return interval < _DAY and calendar.outside_share(starts) > MAX_OUTSIDE_SHARE
+def are_shifted(starts: Moments, calendar: Calendar, interval: timedelta) -> bool:
+    """Whether the sessions lack about as many bars as stand outside of them.
+
+    So do bars of a wrong zone; trade before and after the session comes beside its own bars.
+    """
+    outside = calendar.outside_share(starts) if interval < _DAY else 0.0
+    if outside <= _SHIFTED_SHARE:
+        return False
+    missing = int(calendar.bars_missing(starts, interval).sum()) / len(starts)
+    return outside / _ABOUT <= missing <= outside * _ABOUT
 
 
 def usual_longest(gaps: Ints, starts: Moments, interval: timedelta) -> int:
