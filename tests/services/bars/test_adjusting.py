@@ -341,6 +341,21 @@ def test_a_new_symbol_begins_with_its_own_bars_where_the_earlier_one_is_unknown(
     assert np.array_equal(joined.values, BarArrays.of(RAW).values[:, 200:])
 
 
+def test_a_new_symbol_goes_on_where_the_recorded_bars_of_an_earlier_one_end_that_is_gone(tmp_path):
+    """Most services know an old name no more once there is a new one."""
+    write(tmp_path, RAW.head(200))
+    running, then = service(tmp_path), closes(199)
+    history(running, then)
+    (tmp_path / "bars" / "AAA.csv").unlink()
+    write_change(tmp_path)
+    for bars in (running, service(tmp_path)):
+        joined = history(bars, closes(ROWS - 1), "BBB")
+        assert np.array_equal(joined.values, BarArrays.of(RAW).values)
+        few = bars.window("BBB", bars=WINDOW, as_of=closes(209), now=closes(ROWS - 1))
+        assert np.array_equal(few.bars.values, joined.values[:, 210 - WINDOW : 210])
+        assert few.origin.point_in_time == "reconstructed"
+
+
 def test_memory_does_not_answer_for_a_new_symbol_without_the_bars_of_the_earlier_one(tmp_path):
     write(tmp_path, RAW.head(200))
     write_change(tmp_path)

@@ -8,10 +8,11 @@ from datetime import datetime
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.symbols import is_symbol
 from mlengine.core.timestamps import EPOCH, microseconds
-from mlengine.errors import DatabaseUnavailable, MlengineError
+from mlengine.errors import DatabaseUnavailable, MlengineError, UnknownSymbol
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.served import RECONSTRUCTED, RECORDED, BarsView, Origin, view_in_memory
 from mlengine.stores.bars.cache import CachedBars
+from mlengine.stores.bars.stored import StoredBars
 from mlengine.stores.market_data.deadline import Deadline
 
 # Up to so many bars before now are fetched with all that came after, and recorded.
@@ -67,6 +68,18 @@ class PastBars:
             )
         return results
 
+    def recorded_of_unknown(self, symbol: str, at: datetime) -> BarsView:
+        """All that is recorded of a symbol that the upstream does not know, or no more.
+
+        Raises UnknownSymbol where that is nothing.
+        """
+        store, interval = self.live.upstream.store, self.live.upstream.fetcher.interval
+        with suppress(DatabaseUnavailable):
+            for each in store.known_at([symbol], interval, at, bars=0).values():
+                if rows := each.held.arrays.rows:
+                    return BarsView(CachedBars.of(each), rows, Origin(_kind(each, at)))
+        raise UnknownSymbol(symbol)
+
     def _recorded(
         self,
         symbols: Sequence[str],
@@ -88,8 +101,7 @@ class PastBars:
                 asked = as_of <= each.series.fetched_at or upstream_age_seconds is not None
                 if asked and each.suffices(bars):
                     rows = each.held.arrays.rows
-                    seen = each.held.latest_first_seen(0, rows) <= microseconds(as_of)
-                    origin = Origin(RECORDED if seen else RECONSTRUCTED, upstream_age_seconds)
+                    origin = Origin(_kind(each, as_of), upstream_age_seconds)
                     views[symbol] = BarsView(CachedBars.of(each), rows, origin)
         return views
 
@@ -110,6 +122,12 @@ def _bars_until(as_of: datetime, bars: int, now: datetime, interval: str) -> int
         return 0 if as_of > EPOCH else None
     reach = bars + (now - as_of) // INTERVALS[interval] + 1
     return reach if reach <= _MOST_BARS_BACK else None
+
+
+def _kind(bars: StoredBars, at: datetime) -> str:
+    """Whether all of the bars had been seen by then."""
+    seen = bars.held.latest_first_seen(0, bars.held.arrays.rows) <= microseconds(at)
+    return RECORDED if seen else RECONSTRUCTED
 
 
 def _reconstructed(fetched: CachedBars, as_of: datetime) -> BarsView:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlengine.core.bars.bars import BarArrays
-from mlengine.errors import MlengineError
+from mlengine.errors import MlengineError, UnknownSymbol
 from mlengine.services.bars.adjuster import Adjuster
 from mlengine.services.bars.live import LiveBars
 from mlengine.services.bars.past import PastBars
@@ -119,7 +119,10 @@ class BarsViewBuilder:
         self._refresh_actions(symbol, now=now, deadline=deadline)
 
         def view_of(earlier: str) -> BarsView:
-            view = self._raw(earlier, bars=0, as_of=as_of, now=now, deadline=deadline)
+            try:
+                view = self._raw(earlier, bars=0, as_of=as_of, now=now, deadline=deadline)
+            except UnknownSymbol:
+                view = self.past.recorded_of_unknown(earlier, as_of or now)
             self._refresh_actions(earlier, now=now, deadline=deadline)
             return view
 
