@@ -268,6 +268,29 @@ def test_a_service_is_asked_for_actions_once_a_day_a_symbol(tmp_path, served):
         assert asked(upstream) == 2
 
 
+@pytest.mark.parametrize("how", ["a training", "a fetch"])
+def test_actions_of_now_are_had_by_a_training_and_a_fetch(tmp_path, how):
+    """An answer that came before them on this day holds neither up."""
+    split = {"date": str((START + SPLIT_DAY * DAY).date()), "kind": "split", "value": 4}
+    with LoopbackUpstream(RAW) as upstream:
+        upstream.actions["AAA"] = []
+        now = START + ROWS * DAY + HOUR
+        serving, other = over_http(upstream, tmp_path), over_http(upstream, tmp_path)
+        raw = history(serving, now)
+        upstream.actions["AAA"] = [split]
+        assert history(serving, now + HOUR).frame().equals(raw.frame())
+        if how == "a fetch":
+            other.ingest("AAA", now=now + 2 * HOUR)
+        else:
+            trained = history(replace(other, anew=True), now + 2 * HOUR)
+            assert trained.values[3, 0] == raw.values[3, 0] / 4
+        assert asked(upstream) == 2
+        later = now + 3 * HOUR
+        assert history(serving, later).values[3, 0] == raw.values[3, 0] / 4
+        before = serving.history("AAA", bars=0, as_of=now + HOUR, now=later).arrays
+        assert before.frame().equals(raw.frame())
+
+
 def test_a_service_that_fails_is_an_error_until_actions_are_known(tmp_path):
     with LoopbackUpstream(RAW) as upstream:
         upstream.actions["AAA"] = []

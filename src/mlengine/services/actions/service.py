@@ -73,11 +73,17 @@ class ActionsService:
         return self._by_symbol.get(symbol)
 
     def refresh(
-        self, symbols: Sequence[str], *, now: datetime, deadline: Deadline = NEVER
+        self,
+        symbols: Sequence[str],
+        *,
+        now: datetime,
+        deadline: Deadline = NEVER,
+        anew: bool = False,
     ) -> dict[str, MlengineError]:
         """Look for new actions of the symbols; why there is no word of some of them.
 
-        Whoever looks while another asks a service for a symbol gets what that one gets.
+        Whoever looks while another asks a service for a symbol gets what that one gets. With `anew`
+        a service is asked that was asked today.
         """
         try:
             if not self._is_remote:
@@ -85,7 +91,7 @@ class ActionsService:
             errors: dict[str, MlengineError] = {}
             for symbol in symbols:
                 with self._locks.setdefault(symbol, threading.Lock()):
-                    errors |= self._refresh([symbol], now, deadline)
+                    errors |= self._refresh([symbol], now, deadline, anew=anew)
         except DatabaseUnavailable as error:
             log.warning("actions not recorded", extra={"reason": str(error)})
             return {symbol: error for symbol in symbols if symbol not in self._by_symbol}
@@ -103,11 +109,11 @@ class ActionsService:
         return [s for s in symbols if not self._is_due(s, recorded.get(s), version, now)]
 
     def _refresh(
-        self, symbols: Sequence[str], now: datetime, deadline: Deadline
+        self, symbols: Sequence[str], now: datetime, deadline: Deadline, *, anew: bool = False
     ) -> dict[str, MlengineError]:
         failed: dict[str, MlengineError] = {}
         recorded, version = self.store.read(symbols), self.source.actions_version()
-        due = [s for s in symbols if self._is_due(s, recorded.get(s), version, now)]
+        due = [s for s in symbols if anew or self._is_due(s, recorded.get(s), version, now)]
         if due:
             failed = self._ask(due, recorded, now, deadline)
         for symbol, each in recorded.items():

@@ -36,10 +36,12 @@ class Adjuster:
         return ADJUSTMENTS[self.adjustment]
 
     def refresh(
-        self, symbols: Sequence[str], *, now: datetime, deadline: Deadline
+        self, symbols: Sequence[str], *, now: datetime, deadline: Deadline, anew: bool = False
     ) -> dict[str, MlengineError]:
         """Look for new actions; why bars of some of the symbols can't be adjusted."""
-        return self.actions.refresh(symbols, now=now, deadline=deadline) if self.kinds else {}
+        if not self.kinds:
+            return {}
+        return self.actions.refresh(symbols, now=now, deadline=deadline, anew=anew)
 
     def at_hand(self, symbols: Sequence[str], *, now: datetime) -> list[str]:
         """Those whose bars can be adjusted without asking anybody else."""

@@ -157,15 +157,15 @@ class BarService:
         fetch = partial(self._fetcher.fetch, bars=bars, as_of=None, now=now, deadline=NEVER)
         clean = fetch(symbol).clean
         adjusted = self._adjuster.adjusted_as_stated(symbol, clean.arrays, fetch, now=now)
-        report = replace(clean.report, accepted=adjusted.rows)
-        return replace(clean, arrays=adjusted, report=report)
+        return replace(clean, arrays=adjusted, report=replace(clean.report, accepted=adjusted.rows))
 
     def ingest(self, symbol: str, *, now: datetime) -> CleanBars:
-        """The whole history from the upstream, recorded in the store."""
+        """The whole history from the upstream, recorded in the store; and its actions of now."""
         symbol = self.markets.canonical(symbol)
         fetched = self._refreshed(symbol, bars=0, now=now, deadline=NEVER)
         if fetched.stored is None:
             raise DatabaseUnavailable("the bars could not be recorded")
+        self._adjuster.refresh([symbol], now=now, deadline=NEVER, anew=True)
         return fetched.clean
 
     def stored(self, symbol: str, *, bars: int = 0) -> BarArrays:

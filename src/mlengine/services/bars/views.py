@@ -131,9 +131,10 @@ class BarsViewBuilder:
 
     def _refresh_actions(self, symbol: str, *, now: datetime, deadline: Deadline) -> None:
         """Raises why bars of the symbol can't be adjusted."""
-        at_hand = self.adjuster.at_hand([symbol], now=now)
+        at_hand = not self.anew and self.adjuster.at_hand([symbol], now=now)
         with nullcontext() if at_hand else self.live.upstream.bulkhead.required_slot():
-            for error in self.adjuster.refresh([symbol], now=now, deadline=deadline).values():
+            errors = self.adjuster.refresh([symbol], now=now, deadline=deadline, anew=self.anew)
+            for error in errors.values():
                 raise error
 
     def _adjusted_in_memory(
