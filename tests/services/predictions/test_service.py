@@ -135,13 +135,8 @@ def test_what_was_answered_then_is_answered_again_as_of_then(
 
 def test_a_bar_the_model_was_trained_on_is_in_sample(platform: Platform) -> None:
     day = timedelta(days=1)
-    assert ask(platform, as_of=TRAINED_THROUGH).in_sample
+    assert ask(platform, as_of=TRAINED_THROUGH + day).in_sample
     assert not ask(platform, as_of=TRAINED_THROUGH + 2 * day).in_sample
-
-
-def test_what_comes_after_the_last_close_that_was_seen_is_a_forecast(platform: Platform) -> None:
-    made = ask(platform, as_of=TRAINED_THROUGH + timedelta(days=1))
-    assert (made.bar_timestamp, made.in_sample) == (TRAINED_THROUGH, False)
 
 
 def test_choosing_by_the_holdout_counts_as_having_seen_it(tmp_path: Path) -> None:
@@ -156,8 +151,8 @@ def test_the_label_of_a_delayed_model_begins_a_bar_later(tmp_path: Path) -> None
     platform = make_platform(tmp_path, models=0)
     publish(platform.models.registry.directory, label_delay_bars=1)
     day = timedelta(days=1)
-    assert ask(platform, as_of=TRAINED_THROUGH - day, version="v1").in_sample
-    assert not ask(platform, as_of=TRAINED_THROUGH, version="v1").in_sample
+    assert ask(platform, as_of=TRAINED_THROUGH, version="v1").in_sample
+    assert not ask(platform, as_of=TRAINED_THROUGH + day, version="v1").in_sample
 
 
 def test_old_bars_are_stale_by_the_moment_that_was_asked_for(platform: Platform) -> None:

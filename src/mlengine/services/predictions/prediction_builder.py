@@ -98,7 +98,7 @@ class PredictionBuilder:
             "symbol": symbol,
             "bar_timestamp": bar,
             "bars_hash": window.bars_hash,
-            "in_sample": _label_begins(bar, manifest) < manifest.seen_through,
+            "in_sample": _label_begins(bar, manifest) <= manifest.seen_through,
             "known_symbol": symbol in model.symbols,
             **vars(forecast),
             **self._facts_in_common(bars, scores, model, vector, degraded, novel),
