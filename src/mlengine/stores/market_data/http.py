@@ -22,9 +22,8 @@ from mlengine.stores.market_data.shapes.reading import is_unknown_symbol
 from mlengine.stores.market_data.shapes.shape import ServiceShape
 from mlengine.stores.market_data.transport import BadAnswer, BodySize, Transport
 
-_BODY_LIMIT_BYTES = 64 * 2**20
 # A service may give somewhat more than it is asked for, and many where it takes no limit.
-_CANDLES_BEYOND, _UNLIMITED_PAGE_SIZE = 10, 50_000
+_CANDLES_BEYOND, _UNLIMITED_PAGE_SIZE, _BODY_LIMIT_BYTES = 10, 50_000, 64 * 2**20
 # A candle of many fields, and one that is written with long names and much white space.
 _MOST_VALUES_A_CANDLE, _MOST_BYTES_A_VALUE, _BYTES_AROUND = 32, 16, 65_536
 # What comes again from page to page is little, but of a service that looks at no range.
@@ -123,8 +122,8 @@ class HttpMarketData(MarketData):
         return candles
 
     def log_refusal(self, symbol: str, interval: str, reason: str) -> None:
-        """Log how the answer begins that this thread got last; see MarketData."""
-        self._transport.log_refusal(reason, symbol=symbol, interval=interval)
+        """Log how the first page with candles begins, of the last question of this thread."""
+        self._transport.log_refusal(reason, {"symbol": symbol, "interval": interval}, of_all=True)
 
     def panel(
         self, symbols: Sequence[str], interval: str, *, start: datetime, end: datetime
@@ -215,6 +214,7 @@ class _Pages:
         with body:
             try:
                 candles, following = read_candles(body, question, self.deadline)
+                self.transport.remember(body.beginning, is_first=not self.candles)
                 self._count(candles.height)
             except UpstreamInvalid as refusal:
                 raise UpstreamInvalid(self._refuse(refusal.reason)) from None
@@ -235,7 +235,7 @@ class _Pages:
         """The reason with symbol and page, once it is logged with how the answer begins."""
         self.is_logged = True
         facts = {"symbol": self.symbol, "interval": self.interval, "page": self.count}
-        self.transport.log_refusal(reason, **facts)
+        self.transport.log_refusal(reason, facts)
         return f"{self.symbol}, page {self.count}: {reason}"
 
 

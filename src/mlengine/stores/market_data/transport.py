@@ -113,9 +113,20 @@ class Transport:
             time.sleep(wait)
             attempt += 1
 
-    def log_refusal(self, reason: str, **facts: object) -> None:
-        """Log how the answer begins that this thread got last, without secrets, and what it is."""
-        beginning: bytes = getattr(self._own, "newest", b"")[: 4 * _LOGGED_BYTES]
+    def remember(self, beginning: bytes, *, is_first: bool) -> None:
+        """That the answers which follow say the same begins so, if this is their first."""
+        if is_first:
+            self._own.first = beginning
+
+    def log_refusal(
+        self, reason: str, facts: Mapping[str, object], *, of_all: bool = False
+    ) -> None:
+        """Log how the answer begins that this thread got last, without secrets, and why it is none.
+
+        With `of_all` the one that was to be remembered, of all that it got.
+        """
+        said: bytes = getattr(self._own, "first" if of_all else "newest", b"")
+        beginning = said[: 4 * _LOGGED_BYTES]
         text = self.credentials.redact(beginning.decode(errors="replace"))[:_LOGGED_BYTES]
         log.warning("upstream answer refused", extra={**facts, "reason": reason, "answer": text})
 

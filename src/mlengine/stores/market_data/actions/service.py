@@ -40,7 +40,7 @@ def fetch_actions(
         reason = bad.reason
     except UpstreamInvalid as refusal:
         reason = refusal.reason
-    transport.log_refusal(reason, symbol=symbol)
+    transport.log_refusal(reason, {"symbol": symbol})
     raise UpstreamInvalid(f"actions of {symbol}: {reason}") from None
 
 
