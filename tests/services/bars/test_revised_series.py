@@ -160,6 +160,8 @@ def test_another_series_is_taken_when_somebody_says_so_or_it_stays(
         one.ingest("AAA", now=NOW + HOUR)
     hours = 2 if how == "by hand" else 3
     assert window(one, hours=hours).values[3, -1] == other["close"][-2]
+    upstream.serve(BARS)
+    assert window(one, hours=4).values[3, -1] == BARS["close"][-2], "the other one was wrong"
 
 
 @pytest.mark.parametrize(

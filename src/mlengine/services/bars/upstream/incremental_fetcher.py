@@ -8,7 +8,7 @@ from mlengine.core.bars.bars import BarArrays
 from mlengine.core.bars.intervals import INTERVALS
 from mlengine.core.bars.jumps import is_another_series
 from mlengine.core.bars.recorded_panel import agreements
-from mlengine.core.timestamps import EPOCH
+from mlengine.core.timestamps import EPOCH, microseconds
 from mlengine.errors import MlengineError, UpstreamInvalid
 from mlengine.services.bars.upstream.fetcher import BarFetcher
 from mlengine.stores.bars.cache import CachedBars
@@ -20,6 +20,8 @@ from mlengine.stores.market_data.deadline import Deadline
 _OVERLAP_BARS, _LONGEST_OVERLAP, _MOST_OVERLAPPING = 5, 250, 4_000
 # Bars of days and weeks have the date of their session, and may begin half a day away from it.
 _FROM_SESSION_DATE = timedelta(days=1)
+# Of bars that were revised since, nobody knows which are the right ones.
+_SETTLED_AFTER = timedelta(days=1)
 # A longer tail, and a longer history to read again, are not worth the time of a request.
 _MOST_BARS = 25_000
 
@@ -64,7 +66,7 @@ class IncrementalFetcher:
         )
         doubt = None if held or recorded is None else _lacks_all(fetched, recorded)
         if recorded and is_doubted:
-            doubt = doubt or _is_another(fetched, recorded) or _is_older(fetched, recorded)
+            doubt = doubt or _is_another(fetched, recorded, now) or _is_older(fetched, recorded)
         if doubt:
             raise self.fetcher.refused(symbol, f"{symbol}: {doubt}")
         return fetched
@@ -182,9 +184,11 @@ def _lacks_all(fetched: CachedBars, recorded: CachedBars) -> str | None:
     return f"it has no candles of a time of which {ours.rows} bars were recorded"
 
 
-def _is_another(fetched: CachedBars, recorded: CachedBars) -> str | None:
-    """Why an answer is not of the series that is recorded."""
-    if not is_another_series(recorded.arrays, fetched.arrays):
+def _is_another(fetched: CachedBars, recorded: CachedBars, now: datetime) -> str | None:
+    """Why an answer is not of the series that is recorded; of one that has just changed, none."""
+    changed_at = recorded.stored.held.revised_at if recorded.stored else 0
+    is_settled = changed_at < microseconds(now - _SETTLED_AFTER)
+    if not is_settled or not is_another_series(recorded.arrays, fetched.arrays):
         return None
     return (
         "its candles bear no relation to the bars that are recorded, as those of another symbol; "
