@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.005
 # Where no server has others to answer.
 _MOST_WAITS = 1_000
 # Requests that wait for what another one is asking cost the service nothing, but a thread each.
-MOST_FOLLOWERS = 64
+MOST_FOLLOWERS = 32
 
 
 @contextmanager
