@@ -152,16 +152,19 @@ def test_a_failure_leaves_nothing_of_an_earlier_answer() -> None:
         assert counts.get_sliding_window("k", EXPIRY) == (0, 0.0, 0, 0.0)
 
 
-def test_a_connection_ends_with_its_thread(counts: RateCounts, client: Redis) -> None:
-    client.script_flush()  # the first one meets an error, which must not keep its connection
-    counts.storage.ping()
-    before = len(client.client_list())
-    for _ in range(20):
-        in_a_thread(lambda: counts.acquire_sliding_window_entry("k", LIMIT, EXPIRY))
-    until = time.monotonic() + 10
-    while len(client.client_list()) > before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert len(client.client_list()) <= before
+def test_a_connection_ends_with_its_thread() -> None:
+    """On a server of its own, which nobody else connects to."""
+    with QueueProcess() as server, Redis.from_url(server.url) as client:
+        counts = made(server)
+        client.script_flush()  # the first one meets an error, which must not keep its connection
+        counts.storage.ping()
+        before = len(client.client_list())
+        for _ in range(20):
+            in_a_thread(lambda: counts.acquire_sliding_window_entry("k", LIMIT, EXPIRY))
+        until = time.monotonic() + 10
+        while len(client.client_list()) > before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(client.client_list()) <= before
 
 
 def test_a_server_that_was_started_again_is_asked_again() -> None:
